@@ -1,0 +1,1 @@
+"""The command line behind run.py. Imports nothing: set-up runs before any package is installed."""

@@ -1,0 +1,63 @@
+"""Rules for all tests: long ones run by name, browser ones share a worker, CI skips nothing."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", metavar="NAME", help="only long tests of this name; “all” for every one"
+    )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.get_closest_marker("e2e"):
+        item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--long")
+    config.hook.pytest_deselected(items=[item for item in items if not asked_for(item, wanted)])
+    items[:] = [item for item in items if asked_for(item, wanted)]
+
+
+def asked_for(item: pytest.Item, wanted: str | None) -> bool:
+    """Without --long, every test that is not long; with it, only the long ones of that name."""
+    mark = item.get_closest_marker("long")
+    if mark is None or wanted is None:
+        return mark is None and wanted is None
+    return wanted == "all" or wanted in mark.args
+
+
+def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Under CI a missing part is a failure, not a reason to look away."""
+    if (
+        report.outcome == "skipped"
+        and os.environ.get("CI") == "true"
+        and not hasattr(report, "wasxfail")
+    ):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI: {reason}"
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    report = yield
+    fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    report = yield
+    fail_if_skipped(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the server does."""
+    return "asyncio"
