@@ -1,0 +1,1 @@
+"""What the data is: records, fields, policies, scopes, roles, wire messages, codes."""

@@ -1,0 +1,107 @@
+"""What one field may hold. A field's kind is checked at the server's edge and in the PWA alike."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from schema.policies import Policy
+from schema.versions import SAFE_INT_MAX, THUMB_BYTES_MAX
+
+
+class Field(Struct, frozen=True):
+    """A field's policy, kind and bounds. `max` is characters for text, values for lists."""
+
+    policy: Policy
+    kind: str
+    required: bool = False
+    max: int = 200
+    choices: tuple[str, ...] = ()
+
+
+def text(policy: Policy, max: int = 200, required: bool = False) -> Field:
+    return Field(policy, "text", required, max)
+
+
+def choice(policy: Policy, *choices: str, required: bool = True) -> Field:
+    return Field(policy, "choice", required, 40, choices)
+
+
+def whole(policy: Policy, required: bool = False) -> Field:
+    return Field(policy, "int", required)
+
+
+def ref(policy: Policy, required: bool = True) -> Field:
+    """The id of another row."""
+    return Field(policy, "ref", required, 64)
+
+
+def of(kind: str, policy: Policy, required: bool = False, max: int = 12) -> Field:
+    return Field(policy, kind, required, max)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= SAFE_INT_MAX
+
+
+def _is_id(value: Any, field: Field) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= field.max and value.isascii()
+
+
+def _is_photos(value: Any, field: Field) -> bool:
+    return (
+        isinstance(value, list) and len(value) <= field.max and all(_is_photo(one) for one in value)
+    )
+
+
+def _is_photo(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) <= {"sha256", "size", "type", "thumb"}
+        and isinstance(value.get("sha256"), str)
+        and len(value["sha256"]) == 64
+        and _is_int(value.get("size"))
+        and isinstance(value.get("type"), str)
+        and isinstance(value.get("thumb", ""), str)
+        and len(value.get("thumb", "")) <= THUMB_BYTES_MAX * 4 // 3 + 64
+    )
+
+
+def _is_clocks(value: Any, field: Field) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= field.max
+        and all(isinstance(k, str) and _is_int(v) and v > 0 for k, v in value.items())
+    )
+
+
+def _is_text(value: Any, field: Field) -> bool:
+    return isinstance(value, str) and len(value) <= field.max
+
+
+def _is_texts(value: Any, field: Field) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= field.max
+        and all(isinstance(one, str) and len(one) <= 200 for one in value)
+    )
+
+
+KINDS: dict[str, Callable[[Any, Field], bool]] = {
+    "text": _is_text,
+    "texts": _is_texts,
+    "choice": lambda value, field: isinstance(value, str) and value in field.choices,
+    "int": lambda value, field: _is_int(value),
+    "bool": lambda value, field: isinstance(value, bool),
+    "ref": _is_id,
+    "photos": _is_photos,
+    "clocks": _is_clocks,
+    "any": lambda value, field: True,
+}
+
+
+def holds(field: Field, value: Any) -> bool:
+    """True when `value` may stand in `field`; null stands in every field that is not required."""
+    if value is None:
+        return not field.required
+    return KINDS[field.kind](value, field)

@@ -1,0 +1,108 @@
+"""Every intent: its lane, who may mean it, and what it may change.
+
+`reach` says which rows: `centre` any row, `own` rows whose `unit` is the author's unit. A cell of
+the permission matrix is a role in `roles`.
+"""
+
+from msgspec import Struct
+
+from schema.roles import Role
+from schema.steps import UNIT_STEPS
+
+_CENTRE = (Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD)
+_FIELD = (Role.DUTY, Role.UNIT_HEAD, Role.RESPONDER)
+_REGISTER = (Role.DUTY, Role.UNIT_HEAD, Role.STEWARD)
+
+
+class Intent(Struct, frozen=True):
+    """What a person may do in one go. `writes` maps an entity to the operations allowed on it."""
+
+    name: str
+    lane: int
+    roles: tuple[Role, ...]
+    writes: dict[str, tuple[str, ...]]
+    reach: str = "own"
+    only: dict[str, dict[str, tuple[str, ...]]] = {}
+    """`{entity: {field: values}}` where the intent allows less than the entity does."""
+
+
+_CREATE = ("create",)
+_EDIT = ("create", "set", "remove")
+
+_INTENTS = (
+    Intent(
+        "incident.open",
+        0,
+        _CENTRE,
+        {"incident": _CREATE, "incident_summary": _CREATE},
+        "centre",
+    ),
+    Intent(
+        "incident.edit",
+        1,
+        _CENTRE,
+        {"incident": ("set",), "incident_summary": ("set",)},
+        "centre",
+    ),
+    Intent("directive.issue", 0, _CENTRE, {"directive": _CREATE, "target": _CREATE}, "centre"),
+    Intent("directive.recall", 0, _CENTRE, {"recall": _CREATE}, "centre"),
+    Intent("recall.rule", 0, _CENTRE, {"ruling": _CREATE}, "centre"),
+    Intent(
+        "target.step",
+        0,
+        _FIELD,
+        {"step": _CREATE},
+        only={"step": {"step": UNIT_STEPS, "route": ("device",)}},
+    ),
+    Intent("target.stop", 0, _FIELD, {"stop": _CREATE}),
+    Intent(
+        "target.close",
+        0,
+        _CENTRE,
+        {"step": _CREATE},
+        "centre",
+        {"step": {"step": ("closed",), "route": ("centre",)}},
+    ),
+    Intent("target.send_back", 0, _CENTRE, {"round": _CREATE}, "centre"),
+    Intent("feedback.add", 1, _FIELD, {"feedback": _CREATE}),
+    Intent("help.call", 0, (*_FIELD, Role.OPERATOR), {"help_call": _CREATE}),
+    Intent("help.answer", 0, _CENTRE, {"help_answer": _CREATE}, "centre"),
+    Intent("move.file", 1, (Role.OPERATOR, *_REGISTER), {"equipment_move": _CREATE}),
+    Intent("contact.edit", 2, _REGISTER, {"contact": _EDIT, "contact_phone": _EDIT}),
+    Intent(
+        "contact.edit_any",
+        2,
+        (Role.SHIFT_LEAD,),
+        {"contact": _EDIT, "contact_phone": _EDIT},
+        "centre",
+    ),
+    Intent("equipment.edit", 2, _REGISTER, {"equipment": _EDIT}),
+    Intent(
+        "conflict.decide",
+        1,
+        (Role.SHIFT_LEAD,),
+        {"contact": ("set",), "contact_phone": ("set",), "equipment": ("set",)},
+        "centre",
+    ),
+    Intent(
+        "conflict.decide_own",
+        1,
+        _REGISTER,
+        {"contact": ("set",), "contact_phone": ("set",), "equipment": ("set",)},
+    ),
+    Intent(
+        "register.load",
+        2,
+        (Role.ADMIN,),
+        {
+            "unit": _EDIT,
+            "person": _EDIT,
+            "contact": _EDIT,
+            "contact_phone": _EDIT,
+            "equipment": _EDIT,
+        },
+        "centre",
+    ),
+)
+
+INTENTS: dict[str, Intent] = {intent.name: intent for intent in _INTENTS}

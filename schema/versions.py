@@ -1,0 +1,30 @@
+"""Versions and limits of the wire, with units last in each name."""
+
+PROTOCOL_VERSION = 1
+"""History: 1 — first release."""
+
+CONTRACT_HASH = "cf9adf6a35288934dbbf3767e095afa1a10b9336e0ffed3b4e94adb32936289c"
+"""`schema.emit.contract_hash()` of the wire as it stands. Before a change of the wire may be pinned
+here it must be additive; else `PROTOCOL_VERSION` and its history grow by one."""
+
+SCHEMA_VERSION = 1
+
+SECOND_MS = 1_000
+MINUTE_MS = 60_000
+
+LANES: tuple[int, ...] = (0, 1, 2, 3, 4)
+"""0 orders and their answers, 1 tasks and feedback, 2 register, 3 positions, 4 history, blobs."""
+
+CHANGES_PER_MUTATION_MAX = 512
+MUTATIONS_PER_PUSH_MAX = 500
+LANE_0_MUTATION_BYTES_MAX = 2_048
+MUTATION_BYTES_MAX = 65_536
+PUSH_BYTES_MAX = 4 * 1024 * 1024
+PULL_BYTES_MIN = 4 * 1024
+PULL_BYTES_MAX = 4 * 1024 * 1024
+THUMB_BYTES_MAX = 8 * 1024
+BLOB_BYTES_MAX = 32 * 1024 * 1024
+BLOB_CHUNK_BYTES_MAX = 1024 * 1024
+SAFE_INT_MAX = 2**53 - 1
+DRIFT_MS_MAX = 5 * MINUTE_MS
+"""A stamp further ahead than this is restamped at receipt, its claim kept."""

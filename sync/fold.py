@@ -1,0 +1,211 @@
+"""Progress, clocks and positions: folds of facts, computed the same way on both sides."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from schema.steps import RANKS, STEPS
+from schema.wire import Row
+from sync.conflict import RULE_RECALL_ARRIVED, RULE_RECALL_BLIND
+from sync.recall import recall_rule
+
+FIRST_ROUND = 1
+
+
+class Mark(Struct, frozen=True):
+    """One step as a fact: device time, arrival time (0 while it is only here), person and route."""
+
+    step: str
+    at: int
+    arrived: int
+    actor: str
+    route: str
+    round: int
+    version: int
+    dot: str
+
+
+class Clock(Struct, frozen=True):
+    """A deadline: when it began, when it is due, and when it was met (None while it runs)."""
+
+    name: str
+    since: int
+    due: int
+    met: int | None
+
+
+class Progress(Struct, frozen=True):
+    """Where one target stands in its current round.
+
+    `marks` are the current round's first fact of each step; an implied step has none. `old` are
+    the steps of earlier rounds, shown and never counted. `recall` is one of `none recalling
+    stopped done_before contested accepted`; `blind` tells that a signer did not know of it.
+    """
+
+    round: int
+    step: str
+    rank: int
+    marks: dict[str, Mark]
+    old: list[Mark]
+    recall: str
+    recall_id: str | None
+    blind: bool
+    clocks: list[Clock]
+
+
+class Facts(Struct, frozen=True):
+    """All facts that name one target."""
+
+    steps: Sequence[Row] = ()
+    rounds: Sequence[Row] = ()
+    recalls: Sequence[Row] = ()
+    stops: Sequence[Row] = ()
+    rulings: Sequence[Row] = ()
+    feedback: Sequence[Row] = ()
+
+
+def progress_of(directive: Row, facts: Facts) -> Progress:
+    """Fold one target's facts. The order in which they came makes no difference."""
+    round_now = max([FIRST_ROUND, *(row.fields["round"] for row in facts.rounds)])
+    every = sorted((_mark(row) for row in facts.steps), key=lambda mark: (mark.at, mark.dot))
+    marks: dict[str, Mark] = {}
+    for mark in every:
+        if mark.round == round_now:
+            marks.setdefault(mark.step, mark)
+    said = [row for row in facts.feedback if row.fields["round"] == round_now]
+    rank = max([0, *(RANKS[step] for step in marks)])
+    if any(row.fields["kind"] == "progress" for row in said):
+        rank = max(rank, RANKS["acting"])
+    recall, recall_id, blind = _recall(facts, round_now, marks)
+    return Progress(
+        round_now,
+        STEPS[rank],
+        rank,
+        marks,
+        [mark for mark in every if mark.round != round_now],
+        recall,
+        recall_id,
+        blind,
+        _clocks(directive, facts, round_now, marks),
+    )
+
+
+def _mark(row: Row) -> Mark:
+    fields = row.fields
+    at = min(fields["at"], row.arrived) if row.arrived else fields["at"]
+    return Mark(
+        fields["step"],
+        at,
+        row.arrived,
+        row.actor,
+        fields["route"],
+        fields["round"],
+        fields["version"],
+        row.dot,
+    )
+
+
+def _recall(facts: Facts, round_now: int, marks: dict[str, Mark]) -> tuple[str, str | None, bool]:
+    """The state of the newest recall of this round, its id, and whether somebody signed blind."""
+    recalls = [row for row in facts.recalls if row.fields["round"] == round_now]
+    if not recalls:
+        return "none", None, False
+    recall = max(recalls, key=lambda row: (row.fields["at"], row.dot))
+    unaware = [mark for mark in marks.values() if RANKS[mark.step] > recall.fields["rank_seen"]]
+    rules = {
+        recall_rule(recall.fields, {"step": mark.step, "at": mark.at})
+        for mark in unaware
+        if RANKS[mark.step] >= RANKS["signed"]
+    }
+    blind = RULE_RECALL_BLIND in rules
+    return _recall_state(facts, recall, RULE_RECALL_ARRIVED in rules), recall.id, blind
+
+
+def _recall_state(facts: Facts, recall: Row, contested: bool) -> str:
+    rulings = [row for row in facts.rulings if row.fields["recall"] == recall.id]
+    newest = max(rulings, key=lambda row: (row.fields["at"], row.dot), default=None)
+    if newest and newest.fields["verdict"] == "accept_result":
+        return "accepted"
+    if any(row.fields["recall"] == recall.id for row in facts.stops):
+        return "stopped"
+    if recall.fields["rank_seen"] >= RANKS["reported"]:
+        return "done_before"
+    return "contested" if contested and newest is None else "recalling"
+
+
+def _clocks(directive: Row, facts: Facts, round_now: int, marks: dict[str, Mark]) -> list[Clock]:
+    """Deadlines of the current round, each from the event that starts it."""
+    allowed: dict[str, int] = directive.fields["clocks"]
+    opened = [row for row in facts.rounds if row.fields["round"] == round_now]
+    start = min([row.fields["at"] for row in opened], default=directive.fields["at"])
+    done, signed = _met(marks, "reported"), marks.get("signed")
+    signed_at = signed.at if signed else None
+    said = sorted(row.fields["at"] for row in facts.feedback if row.fields["round"] == round_now)
+    clocks: list[Clock] = []
+    for name, since, met in (
+        ("receipt", start, _met(marks, "received")),
+        ("sign", start, _met(marks, "signed")),
+        ("depart", signed_at, _met(marks, "departed")),
+        ("arrive", signed_at, _met(marks, "arrived")),
+        ("first_feedback", signed_at, said[0] if said else done),
+        ("feedback_every", said[-1] if said else None, done),
+    ):
+        if name in allowed and since is not None:
+            clocks.append(Clock(name, since, since + allowed[name], met))
+    if due := directive.fields.get("close_due"):
+        clocks.append(Clock("close", start, due, _met(marks, "closed")))
+    return clocks
+
+
+def _met(marks: dict[str, Mark], step: str) -> int | None:
+    """When a step was reached: its own fact, or the first fact above it that implies it."""
+    times = [mark.at for mark in marks.values() if RANKS[mark.step] >= RANKS[step]]
+    return min(times, default=None)
+
+
+def overdue(clock: Clock, now_ms: int) -> bool:
+    """Late: still running past its due time, or met after it."""
+    return (clock.met if clock.met is not None else now_ms) > clock.due
+
+
+def directive_state(states: list[Progress]) -> str:
+    """The header of an order, derived from its targets, never stored."""
+    live = [one for one in states if one.recall in ("none", "accepted", "contested")]
+    if states and not live:
+        return "recalled"
+    ranks = [one.rank for one in live]
+    if not ranks:
+        return "issued"
+    if min(ranks) >= RANKS["closed"]:
+        return "closed"
+    if min(ranks) >= RANKS["reported"]:
+        return "to_review"
+    if max(ranks) >= RANKS["departed"]:
+        return "acting"
+    if min(ranks) >= RANKS["signed"]:
+        return "all_signed"
+    return "part_signed" if max(ranks) >= RANKS["signed"] else "issued"
+
+
+def position_of(moves: Sequence[Row]) -> dict[str, Any] | None:
+    """Where a machine is: the newest observed filing, its time never after it arrived."""
+    known = [row for row in moves if row.fields.get("place") or row.fields.get("lat_e6")]
+    if not known:
+        return None
+    newest = max(known, key=lambda row: (_observed(row), row.dot))
+    shown = ("place", "lat_e6", "lon_e6", "accuracy_m")
+    return {name: newest.fields.get(name) for name in shown} | {
+        "at": _observed(newest),
+        "arrived": newest.arrived,
+        "move": newest.id,
+    }
+
+
+CLOCK_SLACK_MS = 120_000
+"""An observation may claim to be this much after its own arrival, no more."""
+
+
+def _observed(row: Row) -> int:
+    at: int = row.fields["at"]
+    return min(at, row.arrived + CLOCK_SLACK_MS) if row.arrived else at

@@ -1,0 +1,108 @@
+"""One field's state is a fold of the set of its writes: the same set gives the same answer.
+
+Concurrency is judged by dots: a write that another one names in its base is behind it; the writes
+that nobody names are the heads. One head: no dispute. More: the field's policy settles it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from schema.policies import Policy
+from sync.mutation import split_dot
+
+
+class Write(Struct, frozen=True):
+    """One write of one field: who wrote it, on what it was based, and what it says."""
+
+    dot: str
+    base: tuple[str, ...]
+    stamp: str
+    actor: str
+    authority: int
+    value: Any
+
+
+class FieldState(Struct, frozen=True):
+    """What stands. `open` is empty unless a person must decide; `heads` are the rivals, if any."""
+
+    live: Write
+    open: tuple[Write, ...]
+    heads: tuple[Write, ...]
+
+
+def heads_of(writes: Iterable[Write]) -> list[Write]:
+    """The writes that no other write follows, in the order of their dots."""
+    known = {write.dot: write for write in writes}
+    behind = {dot for write in known.values() for dot in write.base if dot != write.dot}
+    latest_own: dict[tuple[str, int], int] = {}
+    for dot in known:
+        replica, lane, n = split_dot(dot)
+        latest_own[replica, lane] = max(n, latest_own.get((replica, lane), 0))
+    heads = []
+    for dot in sorted(known):
+        replica, lane, n = split_dot(dot)
+        if dot not in behind and n == latest_own[replica, lane]:
+            heads.append(known[dot])
+    return heads
+
+
+def _latest(heads: list[Write]) -> Write:
+    return max(heads, key=lambda write: (write.stamp, write.dot))
+
+
+def _earliest(heads: list[Write]) -> Write:
+    return min(heads, key=lambda write: (write.stamp, write.dot))
+
+
+def _authority(heads: list[Write]) -> Write:
+    return max(heads, key=lambda write: (write.authority, write.stamp, write.dot))
+
+
+WINNERS: dict[Policy, Callable[[list[Write]], Write]] = {
+    Policy.LATEST: _latest,
+    Policy.AUTHORITY: _authority,
+    Policy.SERVER_ONLY: _latest,
+}
+
+
+def resolve(policy: Policy, writes: Iterable[Write]) -> FieldState:
+    """Fold a non-empty set of writes of one field. Any order, any repetition: the same state."""
+    every = list({write.dot: write for write in writes}.values())
+    heads = heads_of(every)
+    if policy in (Policy.FIXED_ONCE, Policy.APPEND_ONLY):
+        return FieldState(_earliest(every), (), tuple(heads))
+    if not _rivals(heads):
+        return FieldState(_latest(heads), (), tuple(heads))
+    if policy is Policy.MANUAL:
+        return FieldState(_undisputed(every, heads), tuple(heads), tuple(heads))
+    return FieldState(WINNERS[policy](heads), (), tuple(heads))
+
+
+def _rivals(heads: list[Write]) -> bool:
+    """Two people who wrote the same value agree; only different values are a dispute."""
+    return any(head.value != heads[0].value for head in heads)
+
+
+def _undisputed(every: list[Write], heads: list[Write]) -> Write:
+    """The newest write that every head follows; the earliest of all when there is none."""
+    by_dot = {write.dot: write for write in every}
+    shared = set.intersection(*(_behind(head, by_dot) for head in heads))
+    return _latest([by_dot[dot] for dot in shared]) if shared else _earliest(every)
+
+
+def _behind(head: Write, by_dot: dict[str, Write]) -> set[str]:
+    found: set[str] = set()
+    ahead = [head]
+    while ahead:
+        for dot in ahead.pop().base:
+            if dot in by_dot and dot not in found:
+                found.add(dot)
+                ahead.append(by_dot[dot])
+    return found
+
+
+def is_disputed(state: FieldState) -> bool:
+    """True when rivals with different values stand side by side."""
+    return _rivals(list(state.heads))

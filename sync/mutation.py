@@ -1,0 +1,114 @@
+"""Mutations as bytes: dots, hashes, the chain of one lane, and what a signature covers."""
+
+from typing import Any
+
+import msgspec
+
+from schema.codes import Code
+from schema.entities import ENTITIES, Entity
+from schema.fields import holds
+from schema.intents import INTENTS
+from schema.policies import Policy
+from schema.versions import CHANGES_PER_MUTATION_MAX, LANES
+from schema.wire import Change, Mutation
+from sync.canonical import sha256_hex
+from sync.stamp import decode_stamp
+
+FIRST_PREV = ""
+"""`prev` of the first mutation of a lane."""
+
+_decoder = msgspec.json.Decoder(Mutation)
+_encoder = msgspec.json.Encoder()
+
+
+class Refusal(Exception):
+    """Why a mutation cannot stand; `detail` names the field or row, for the person to see."""
+
+    def __init__(self, code: Code, detail: str | None = None) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
+def dot_of(replica: str, lane: int, n: int) -> str:
+    """`replica/lane/n`: the identity of a mutation, and of every write in it."""
+    return f"{replica}/{lane}/{n}"
+
+
+def split_dot(dot: str) -> tuple[str, int, int]:
+    """`(replica, lane, n)` of a dot. ValueError when it is not one."""
+    replica, lane, n = dot.rsplit("/", 2)
+    return replica, int(lane), int(n)
+
+
+def encode_mutation(mutation: Mutation) -> bytes:
+    """The exact bytes that are hashed, saved and sent."""
+    return _encoder.encode(mutation)
+
+
+def decode_mutation(raw: bytes) -> Mutation:
+    """The mutation in `raw`. Refusal `bad_mutation` when the bytes are not one."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise Refusal(Code.MUTATION, str(error)[:200]) from None
+
+
+def signing_bytes(realm: str, replica: str, lane: int, n: int, last_hash: str) -> bytes:
+    """What the signature of a run covers: through `prev`, its last hash proves all before it."""
+    return f"lingda-run-1\n{realm}\n{replica}\n{lane}\n{n}\n{last_hash}".encode()
+
+
+def hash_of(raw: bytes) -> str:
+    """The identity of a mutation's content."""
+    return sha256_hex(raw)
+
+
+def check_form(mutation: Mutation) -> None:
+    """Raise the Refusal of the first thing that no server could ever accept. Looks at no row."""
+    intent = INTENTS.get(mutation.intent)
+    if intent is None:
+        raise Refusal(Code.INTENT, mutation.intent)
+    if mutation.lane != intent.lane or mutation.lane not in LANES or mutation.n < 1:
+        raise Refusal(Code.LANE, str(mutation.lane))
+    if not 1 <= len(mutation.changes) <= CHANGES_PER_MUTATION_MAX:
+        raise Refusal(Code.MUTATION, "changes")
+    try:
+        stamp = decode_stamp(mutation.stamp)
+    except ValueError:
+        raise Refusal(Code.MUTATION, "stamp") from None
+    if stamp.replica != mutation.replica:
+        raise Refusal(Code.MUTATION, "stamp")
+    for change in mutation.changes:
+        entity = ENTITIES.get(change.entity)
+        if entity is None or change.op not in intent.writes.get(change.entity, ()):
+            raise Refusal(Code.INTENT_CHANGE, f"{change.op} {change.entity}")
+        _check_change(change, entity)
+        for name, values in intent.only.get(change.entity, {}).items():
+            if change.fields.get(name) not in values:
+                raise Refusal(Code.INTENT_CHANGE, f"{change.entity}.{name}")
+
+
+def _check_change(change: Change, entity: Entity) -> None:
+    if not (0 < len(change.id) <= 64 and change.id.isascii() and "/" not in change.id):
+        raise Refusal(Code.FIELD, f"{entity.name}.id")
+    if entity.fact and change.op != "create":
+        raise Refusal(Code.FACT_EDIT, entity.name)
+    for name, value in change.fields.items():
+        _check_field(entity, name, value)
+    if change.op == "create":
+        for name, field in entity.fields.items():
+            if field.required and change.fields.get(name) is None:
+                raise Refusal(Code.FIELD, f"{entity.name}.{name}")
+
+
+def _check_field(entity: Entity, name: str, value: Any) -> None:
+    field = entity.fields.get(name)
+    if field is not None and not holds(field, value):
+        raise Refusal(Code.FIELD, f"{entity.name}.{name}")
+
+
+def server_only_fields(change: Change) -> list[str]:
+    """The fields of a change that only the row's home may write."""
+    fields = ENTITIES[change.entity].fields
+    return [n for n in change.fields if n in fields and fields[n].policy is Policy.SERVER_ONLY]

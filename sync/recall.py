@@ -1,0 +1,64 @@
+"""A recall meets work done without knowing of it: rules 1 to 3 of the conflict table."""
+
+from typing import Any
+
+from schema.steps import RANKS
+from schema.wire import Row
+from sync.conflict import (
+    RULE_RECALL_ARRIVED,
+    RULE_RECALL_BLIND,
+    RULE_RECALL_SIGNED,
+    conflict_row,
+)
+from sync.rows import Key, Stored
+
+FIELD = "recall"
+
+
+def recall_conflicts(
+    rows: dict[Key, Stored], children: dict[tuple[str, str], list[Stored]], made: list[Stored]
+) -> list[Stored]:
+    """The Conflicts between the steps just made and the recalls already known, one per pair."""
+    found = []
+    for stored in made:
+        step = stored.row
+        if step.entity != "step" or RANKS[step.fields["step"]] < RANKS["signed"]:
+            continue
+        for recall in children.get(("recall", step.fields["target"]), []):
+            if _unaware(recall.row, step):
+                target = rows.get(("target", step.fields["target"]))
+                found.append(_conflict(target.row if target else step, recall.row, step))
+    return found
+
+
+def _unaware(recall: Row, step: Row) -> bool:
+    """The dispatcher had not seen this rank when recalling, and the step is of that round."""
+    same_round = recall.fields["round"] == step.fields["round"]
+    return bool(same_round and RANKS[step.fields["step"]] > recall.fields["rank_seen"])
+
+
+def recall_rule(recall: dict[str, Any], step: dict[str, Any]) -> str:
+    """Which rule a step that the recall did not know of falls under."""
+    if RANKS[step["step"]] >= RANKS["arrived"]:
+        return RULE_RECALL_ARRIVED
+    return RULE_RECALL_SIGNED if step["at"] <= recall["at"] else RULE_RECALL_BLIND
+
+
+def _conflict(target: Row, recall: Row, step: Row) -> Stored:
+    rule = recall_rule(recall.fields, step.fields)
+    sides = [_side(recall, "recall"), _side(step, step.fields["step"])]
+    if rule == RULE_RECALL_ARRIVED:
+        verdict = {"state": "open", "needs": "centre"}
+    else:
+        verdict = {"state": "auto", "winner": recall.dot}
+    return conflict_row(target, FIELD, sides, rule, verdict)
+
+
+def _side(row: Row, value: str) -> dict[str, Any]:
+    return {
+        "dot": row.dot,
+        "value": value,
+        "actor": row.actor,
+        "stamp": row.stamp,
+        "at": row.fields["at"],
+    }

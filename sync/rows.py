@@ -1,0 +1,117 @@
+"""Rows at their home: how a write becomes part of a row, and what readers of the row are given."""
+
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schema.entities import ENTITIES
+from schema.wire import Change, Row
+from sync.merge import FieldState, Write, is_disputed, resolve
+
+Key = tuple[str, str]
+"""`(entity, id)`."""
+
+History = dict[str, list[Write]]
+"""Every write of each field that was written after the row's creation, the first one included."""
+
+
+class Stored(Struct, frozen=True):
+    """A row with what its home alone keeps: the history of its edited fields and its author."""
+
+    row: Row
+    history: History = {}
+    authority: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.row.entity, self.row.id
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the row that this one belongs under, if its entity has a parent."""
+        name = ENTITIES[self.row.entity].parent
+        return self.row.fields.get(name) if name else None
+
+
+class Author(Struct, frozen=True):
+    """Who writes, with the authority that the `authority` policy weighs."""
+
+    actor: str
+    authority: int
+
+
+class Wrote(Struct, frozen=True):
+    """What a `set` did: the row after it and each field's state before and after."""
+
+    stored: Stored
+    before: dict[str, FieldState]
+    after: dict[str, FieldState]
+
+
+def created(change: Change, dot: str, stamp: str, author: Author, arrived: int) -> Stored:
+    """The row that a `create` makes. Its seq is set when the batch commits."""
+    row = Row(change.entity, change.id, 0, dot, stamp, author.actor, arrived, dict(change.fields))
+    return Stored(row, {}, author.authority)
+
+
+def set_fields(
+    stored: Stored, change: Change, write: Write, base: dict[str, tuple[str, ...]]
+) -> Wrote:
+    """Fold each changed field again with the new write among its writes; other fields stay."""
+    policies = ENTITIES[change.entity].fields
+    history, before, after = dict(stored.history), {}, {}
+    for name, value in change.fields.items():
+        first = history.get(name) or [_first_write(stored, name)]
+        mine = replace(write, value=value, base=tuple(base.get(name, ())))
+        history[name] = [*first, mine]
+        if name in policies:
+            before[name] = resolve(policies[name].policy, first)
+            after[name] = resolve(policies[name].policy, history[name])
+        else:
+            after[name] = FieldState(mine, (), (mine,))
+    row = _shown(stored.row, after)
+    return Wrote(Stored(row, history, stored.authority), before, after)
+
+
+def removed(stored: Stored, arrived: int) -> Stored:
+    """The tombstone: the id is kept for ever, the words go to history."""
+    return replace(stored, row=replace(stored.row, removed=True, arrived=arrived))
+
+
+def _first_write(stored: Stored, name: str) -> Write:
+    row = stored.row
+    return Write(row.dot, (), row.stamp, row.actor, stored.authority, row.fields.get(name))
+
+
+def _shown(row: Row, states: dict[str, FieldState]) -> Row:
+    fields, writes, disputed = dict(row.fields), dict(row.writes), dict(row.open)
+    for name, state in states.items():
+        fields[name] = state.live.value
+        others = sorted(head.dot for head in state.heads if head.dot != state.live.dot)
+        writes[name] = (state.live.stamp, state.live.dot, *others)
+        disputed.pop(name, None)
+        if state.open:
+            disputed[name] = [side(head) for head in state.open]
+    return replace(row, fields=fields, writes=writes, open=disputed)
+
+
+def side(write: Write) -> dict[str, Any]:
+    """One rival value, as screens and Conflict records show it."""
+    return {
+        "dot": write.dot,
+        "value": write.value,
+        "actor": write.actor,
+        "stamp": write.stamp,
+    }
+
+
+def base_of(row: Row, field: str) -> tuple[str, ...]:
+    """The dots that an author who sees `row` names as the base of a write of `field`."""
+    known = row.writes.get(field)
+    return tuple(known[1:]) if known else (row.dot,)
+
+
+def disputes(wrote: Wrote) -> dict[str, FieldState]:
+    """The fields whose rivals differ after this write."""
+    return {name: state for name, state in wrote.after.items() if is_disputed(state)}

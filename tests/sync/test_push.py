@@ -1,0 +1,252 @@
+"""What a push is given as verdict, and what it leaves behind."""
+
+import pytest
+
+from schema.codes import Code
+from schema.wire import Change, Guard
+from sync.push import missing_numbers, plan_push
+from tests.sync.builders import NOW, arrival, known, recall, row, step, target
+
+
+def judge(world, *arrivals):
+    return plan_push(world, list(arrivals), NOW)
+
+
+def verdict(world, one):
+    entry = judge(world, one).entries[0]
+    return entry.verdict.verdict, entry.verdict.code
+
+
+def phone_rows(number="1000000001"):
+    return [
+        row("unit", "u1", {"name": "甲"}),
+        row("contact", "c1", {"unit": "u1", "name": "示例甲", "duty": "head"}),
+        row(
+            "contact_phone",
+            "p1",
+            {"unit": "u1", "contact": "c1", "kind": "mobile", "number": number},
+        ),
+    ]
+
+
+def edit(who, n, number, base, intent="contact.edit", fields=None):
+    change = Change("set", "contact_phone", "p1", fields or {"number": number})
+    return arrival(who, 2, n, intent, change, base={"contact_phone/p1": {"number": tuple(base)}})
+
+
+def test_a_step_of_ones_own_unit_is_applied():
+    assert verdict(known(*target()), arrival("phone", 0, 1, "target.step", step("signed"))) == (
+        "applied",
+        None,
+    )
+
+
+def test_a_step_for_another_unit_is_refused_and_nothing_is_written():
+    plan = judge(known(*target()), arrival("other", 0, 1, "target.step", step("signed")))
+    assert plan.entries[0].verdict.code == Code.NOT_YOURS
+    assert plan.entries[0].wrote == ()
+
+
+def test_a_step_that_claims_ones_own_unit_on_a_foreign_target_is_refused():
+    world = known(*target("u2"))
+    assert verdict(world, arrival("phone", 0, 1, "target.step", step("signed")))[1] == (
+        Code.NOT_YOURS
+    )
+
+
+def test_only_the_centre_may_close():
+    change = step("closed", route="centre")
+    assert verdict(known(*target()), arrival("phone", 0, 1, "target.close", change)) == (
+        "refused",
+        Code.NO_RIGHT,
+    )
+
+
+def test_a_unit_cannot_write_a_closing_step_as_its_own():
+    change = step("closed")
+    assert verdict(known(*target()), arrival("phone", 0, 1, "target.step", change))[0] == "refused"
+
+
+def test_a_repeat_gets_the_recorded_verdict_and_writes_nothing():
+    world = known(*target())
+    one = arrival("phone", 0, 1, "target.step", step("signed"))
+    judge(world, one)
+    plan = judge(world, one)
+    assert plan.entries == []
+    assert (plan.repeats[0].verdict, plan.repeats[0].repeat) == ("applied", True)
+
+
+def test_the_same_dot_with_other_bytes_is_refused():
+    world = known(*target())
+    judge(world, arrival("phone", 0, 1, "target.step", step("signed")))
+    plan = judge(world, arrival("phone", 0, 1, "target.step", step("read")))
+    assert plan.repeats[0].code == Code.IDENTITY_REUSED
+
+
+def test_a_refused_mutation_does_not_stop_the_next():
+    plan = judge(
+        known(*target()),
+        arrival("phone", 0, 1, "target.close", step("closed")),
+        arrival("phone", 0, 2, "target.step", step("signed")),
+    )
+    assert [entry.verdict.verdict for entry in plan.entries] == ["refused", "applied"]
+
+
+def test_a_gap_stops_nothing_and_is_asked_for():
+    plan = judge(known(*target()), arrival("phone", 0, 3, "target.step", step("signed")))
+    assert plan.entries[0].verdict.verdict == "applied"
+    assert missing_numbers(0, set(), {3}) == [1, 2]
+    assert missing_numbers(3, {1, 2}, {1}) == [2]
+
+
+def test_an_edit_of_a_row_never_seen_is_held_and_released_when_the_row_comes():
+    world = known(*phone_rows()[:2])
+    plan = judge(world, edit("duty", 1, "2", ["admin/2/1"]))
+    assert plan.entries[0].verdict.verdict == "held"
+    world.held = [plan.entries[0].arrival]
+    create = Change("create", "contact_phone", "p1", phone_rows()[2].row.fields)
+    plan = judge(world, arrival("admin", 2, 1, "register.load", create))
+    assert [entry.verdict.verdict for entry in plan.released] == ["applied"]
+    told = plan.released[0].wrote[-1][1].row
+    assert (told.entity, told.fields["verdict"]) == ("verdict", "applied")
+    assert world.rows["contact_phone", "p1"].row.fields["number"] == "2"
+
+
+def test_an_edit_of_a_removed_row_is_quarantined_with_its_words():
+    world = known(*phone_rows())
+    judge(world, arrival("duty", 2, 1, "contact.edit", Change("remove", "contact_phone", "p1")))
+    assert verdict(world, edit("duty", 2, "2", ["seed/0/1"])) == ("quarantined", Code.REMOVED)
+
+
+def test_a_device_cannot_write_what_only_the_home_writes():
+    change = Change("create", "directive", "d2", {**target()[4].row.fields, "no": "伪造"})
+    fields = {"kind": "dispatch", "urgency": "urgent", "text": "t", "clocks": {"sign": 1}}
+    change = Change("create", "directive", "d2", change.fields | fields)
+    assert verdict(known(*target()), arrival("lead", 0, 1, "directive.issue", change))[1] == (
+        Code.SERVER_FIELD
+    )
+
+
+def test_a_failed_guard_is_refused():
+    guard = Guard("directive/d1", "eq", "version", 2)
+    one = arrival("phone", 0, 1, "target.step", step("signed"), guard=(guard,))
+    assert verdict(known(*target()), one) == ("refused", Code.GUARD)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"step": "flying"}, Code.FIELD),
+        ({"round": 1.5}, Code.FIELD),
+        ({"at": 2**60}, Code.FIELD),
+        ({"note": "x" * 201}, Code.FIELD),
+        ({"target": None}, Code.FIELD),
+    ],
+)
+def test_bad_fields_are_refused_by_name(fields, code):
+    change = step("signed", **fields)
+    assert verdict(known(*target()), arrival("phone", 0, 1, "target.step", change))[1] == code
+
+
+def test_someone_elses_session_is_refused():
+    one = arrival("phone", 0, 1, "target.step", step("signed"), actor="lead")
+    assert verdict(known(*target()), one) == ("refused", Code.ACTOR)
+
+
+def test_concurrent_phone_numbers_are_both_kept_and_a_conflict_opens():
+    """4.3#16"""
+    world = known(*phone_rows())
+    judge(world, edit("duty", 1, "111", ["seed/0/1"]))
+    plan = judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
+    assert plan.entries[0].verdict.verdict == "merged"
+    phone = world.rows["contact_phone", "p1"].row
+    assert phone.fields["number"] == "1000000001"
+    assert {side["value"] for side in phone.open["number"]} == {"111", "222"}
+    conflict = plan.entries[0].wrote[-1][1].row
+    assert (conflict.entity, conflict.fields["state"]) == ("conflict", "open")
+    assert conflict.fields["needs"] == "unit"
+    assert conflict.fields["scopes"] == ["centre", "register/u1"]
+
+
+def test_a_decision_that_names_both_dots_closes_the_conflict():
+    world = known(*phone_rows())
+    judge(world, edit("duty", 1, "111", ["seed/0/1"]))
+    judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
+    change = Change("set", "contact_phone", "p1", {"number": "222"})
+    base = {"contact_phone/p1": {"number": ("duty/2/1", "lead/2/1")}}
+    plan = judge(world, arrival("lead", 1, 1, "conflict.decide", change, base=base))
+    phone = world.rows["contact_phone", "p1"].row
+    assert (phone.fields["number"], phone.open) == ("222", {})
+    closed = [one.row for _, one in plan.entries[0].wrote if one.row.entity == "conflict"]
+    assert [(c.fields["state"], c.fields["decided_by"]) for c in closed] == [("decided", "lead")]
+
+
+def test_a_third_rival_supersedes_the_conflict_of_the_first_two():
+    world = known(*phone_rows())
+    judge(world, edit("duty", 1, "111", ["seed/0/1"]))
+    judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
+    plan = judge(world, edit("admin", 1, "333", ["seed/0/1"], "register.load"))
+    states = sorted(
+        one.row.fields["state"]
+        for _, one in plan.entries[0].wrote
+        if one.row.entity == "conflict"
+    )
+    assert states == ["open", "superseded"]
+
+
+def test_edits_of_different_fields_are_both_kept_without_a_conflict():
+    world = known(*phone_rows())
+    judge(world, edit("duty", 1, "111", ["seed/0/1"]))
+    change = Change("set", "contact_phone", "p1", {"kind": "landline"})
+    base = {"contact_phone/p1": {"kind": ("seed/0/1",)}}
+    plan = judge(world, arrival("lead", 2, 1, "contact.edit_any", change, base=base))
+    assert plan.entries[0].verdict.verdict == "applied"
+    phone = world.rows["contact_phone", "p1"].row
+    assert (phone.fields["number"], phone.fields["kind"]) == ("111", "landline")
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "rule", "state"),
+    [
+        ("signed", NOW - 5, "4.3#1", "auto"),
+        ("signed", NOW + 5, "4.3#2", "auto"),
+        ("arrived", NOW - 5, "4.3#3", "open"),
+        ("reported", NOW + 5, "4.3#3", "open"),
+    ],
+)
+def test_a_step_unaware_of_a_recall_is_kept_and_falls_under_its_rule(name, at, rule, state):
+    world = known(*target())
+    judge(world, arrival("lead", 0, 1, "directive.recall", recall(at=NOW, rank_seen=2)))
+    plan = judge(world, arrival("phone", 0, 1, "target.step", step(name, at=at)))
+    assert plan.entries[0].verdict.verdict == "merged"
+    made = {one.row.entity: one.row for _, one in plan.entries[0].wrote}
+    assert made["step"].fields["step"] == name
+    assert (made["conflict"].fields["rule"], made["conflict"].fields["state"]) == (rule, state)
+
+
+def test_a_step_the_dispatcher_had_seen_is_no_conflict():
+    world = known(*target())
+    judge(world, arrival("lead", 0, 1, "directive.recall", recall(rank_seen=5)))
+    plan = judge(world, arrival("phone", 0, 1, "target.step", step("signed")))
+    assert plan.entries[0].verdict.verdict == "applied"
+
+
+def test_a_stamp_far_in_the_future_is_accepted_and_restamped_in_order():
+    far = f"{NOW + 10**10:012x}-0000-duty"
+    world = known(*phone_rows())
+    plan = judge(
+        world,
+        edit("duty", 1, "1", ["seed/0/1"]),
+        arrival(
+            "duty",
+            2,
+            2,
+            "contact.edit",
+            Change("set", "contact_phone", "p1", {"number": "2"}),
+            base={"contact_phone/p1": {"number": ("duty/2/1",)}},
+            stamp=far,
+        ),
+    )
+    assert plan.entries[1].verdict.verdict == "applied"
+    stamp = world.rows["contact_phone", "p1"].row.writes["number"][0]
+    assert stamp < f"{NOW + 10**9:012x}"
