@@ -1,0 +1,65 @@
+"""How often somebody may guess: counted in memory, bounded, forgotten at a restart."""
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import anyio
+
+from schema.codes import Code
+from schema.versions import MINUTE_MS
+from server.errors import Fault
+
+if TYPE_CHECKING:
+    from server.engine import Engine
+
+KEYS_MAX = 10_000
+HASHES_AT_ONCE = 2
+"""A password hash takes 64 MiB: more at once would let a stranger fill the memory."""
+
+
+class RateLimit:
+    """At most `count` failures per key within `window_ms`; the least recent keys are forgotten."""
+
+    def __init__(self, count: int, window_ms: int) -> None:
+        self.count = count
+        self.window_ms = window_ms
+        self._tries: OrderedDict[str, list[int]] = OrderedDict()
+
+    def take(self, key: str, now_ms: int) -> None:
+        """Count one try before it is judged. Fault `rate_limited` when there were too many."""
+        fresh = [at for at in self._tries.get(key, ()) if abs(now_ms - at) < self.window_ms]
+        if len(fresh) >= self.count:
+            wait_s = (self.window_ms - (now_ms - fresh[0]) + 999) // 1000
+            raise Fault(Code.RATE_LIMITED, str(wait_s))
+        self._tries[key] = [*fresh, now_ms]
+        self._tries.move_to_end(key)
+        while len(self._tries) > KEYS_MAX:
+            self._tries.popitem(last=False)
+
+    def give_back(self, key: str) -> None:
+        """The last try was right: it does not count."""
+        if tries := self._tries.get(key):
+            tries.pop()
+
+    def forget(self, key: str) -> None:
+        """Start again at zero."""
+        self._tries.pop(key, None)
+
+
+class Limits:
+    """The counters of one serving process."""
+
+    def __init__(self) -> None:
+        self.login = RateLimit(5, 5 * MINUTE_MS)
+        self.login_address = RateLimit(50, 5 * MINUTE_MS)
+        self.enrol_address = RateLimit(10, 10 * MINUTE_MS)
+        self.hashing = anyio.CapacityLimiter(HASHES_AT_ONCE)
+
+
+_limits: "WeakKeyDictionary[Engine, Limits]" = WeakKeyDictionary()
+
+
+def limits_of(engine: "Engine") -> Limits:
+    """The counters that belong to this engine."""
+    return _limits.setdefault(engine, Limits())

@@ -1,0 +1,115 @@
+"""The application: every route of one engine, its guards, and how faults are told."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+import structlog
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.blobs import Blobs
+from server.engine import Engine
+from server.errors import Fault
+from server.routes import blob, enrol, live, pwa, sync
+from server.routes.problems import on_bug, on_fault, on_http_exception
+from server.web.routes import routes as web_routes
+
+log = structlog.get_logger()
+
+SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
+        " worker-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none';"
+        " form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
+}
+GZIP_BYTES_MIN = 600
+
+
+class UploadLocks:
+    """One lock per upload, so that two tabs cannot write the same chunk twice."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, id: str) -> asyncio.Lock:
+        lock = self._locks.get(id)
+        if lock is None:
+            lock = self._locks[id] = asyncio.Lock()
+        return lock
+
+
+class Guard:
+    """Security headers on every answer, and one log line for each request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; the log names its path and status, never who or what."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 0
+
+        async def guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+        took_ms = round((time.monotonic() - began) * 1000)
+        log.info("request", method=scope["method"], path=scope["path"], status=status, ms=took_ms)
+
+
+async def home(request: Request) -> RedirectResponse:
+    """GET /: the web view; devices know their own address."""
+    return RedirectResponse("/desk")
+
+
+def build_app(engine: Engine) -> Starlette:
+    """The application that serves this engine. It opens and closes nothing itself."""
+    routes: Sequence[BaseRoute] = [
+        Route("/", home),
+        *sync.routes,
+        *enrol.routes,
+        *live.routes,
+        *blob.routes,
+        *pwa.routes(engine.config.static / "app"),
+        *web_routes,
+        Mount("/static", StaticFiles(directory=engine.config.static)),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Guard),
+            Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN),
+        ],
+        exception_handlers={
+            Fault: on_fault,
+            HTTPException: on_http_exception,
+            Exception: on_bug,
+        },
+    )
+    app.state.engine = engine
+    app.state.blobs = Blobs(engine.config.blobs)
+    app.state.upload_locks = UploadLocks()
+    return app

@@ -1,0 +1,213 @@
+"""Group commit: what waits while a transaction runs goes into the next one, judged in order."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schema.wire import Verdict
+from server.accounts.people import person_row, roles_of, unit_of
+from server.blobs import note_photos
+from server.clock import Clock
+from server.store.protocol import Commit, Read, Store, Txn
+from server.verify import Checked, SessionKey
+from sync.mutation import decode_mutation, dot_of
+from sync.push import (
+    Arrival,
+    Entry,
+    Known,
+    Plan,
+    Session,
+    children_needed,
+    keys_needed,
+    plan_push,
+)
+from sync.scope import Member, memberships
+
+log = structlog.get_logger()
+
+Moved = dict[tuple[str, int], int]
+
+
+class Job(Struct):
+    """Something to write. `make` runs under the lock; `note` after the verdicts are known."""
+
+    make: Callable[[Txn], Checked]
+    note: Callable[[Txn, list[Verdict]], None] | None = None
+
+
+class _Waiting(Struct):
+    job: Job
+    done: asyncio.Future[list[Verdict]]
+
+
+class Batcher:
+    """One writer of the log. A job's verdicts are durable when `run` returns them."""
+
+    def __init__(self, store: Store, clock: Clock, moved: Callable[[Moved], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._moved = moved
+        self._queue: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self, job: Job) -> list[Verdict]:
+        """The verdicts of the job's arrivals, in order."""
+        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return await waiting.done
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        if self._task:
+            await self._task
+
+    async def _drain(self) -> None:
+        while self._queue:
+            batch, self._queue = self._queue, []
+            try:
+                await self._commit(batch)
+            except Exception as error:
+                await self._one_by_one(batch, error)
+
+    async def _one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
+        """A batch failed: only the culprit gets the error, and no verdict."""
+        for waiting in batch:
+            if len(batch) == 1:
+                _fail(waiting, error)
+                return
+            try:
+                await self._commit([waiting])
+            except Exception as own:
+                _fail(waiting, own)
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        now_ms = self._clock()
+        verdicts, moved = await self._store.write(
+            lambda txn: _write(txn, [waiting.job for waiting in batch], now_ms)
+        )
+        for waiting, own in zip(batch, verdicts, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(own)
+        if moved:
+            self._moved(moved)
+
+
+def _fail(waiting: _Waiting, error: Exception) -> None:
+    log.error("commit_failed", exc_info=error)
+    if not waiting.done.done():
+        waiting.done.set_exception(error)
+
+
+def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]], Moved]:
+    """One transaction: judge every job's arrivals in order, commit, note."""
+    made = [job.make(txn) for job in jobs]
+    arrivals = [arrival for checked in made for arrival in checked.arrivals]
+    sessions = {key: one for checked in made for key, one in checked.sessions.items()}
+    known = _load(txn, arrivals, sessions)
+    plan = plan_push(known, arrivals, now_ms)
+    by_dot, moved = _store(txn, plan, now_ms)
+    for checked in made:
+        _keep_signatures(txn, checked)
+    verdicts = [[_verdict_of(by_dot, plan, one) for one in c.arrivals] for c in made]
+    for job, own in zip(jobs, verdicts, strict=True):
+        if job.note:
+            job.note(txn, own)
+    return verdicts, moved
+
+
+def _load(txn: Txn, arrivals: list[Arrival], sessions: dict[SessionKey, Session]) -> Known:
+    held = [_held(doc) for doc in txn.find("held").values()] if arrivals else []
+    every = [*arrivals, *held]
+    keys = {key for one in every for key in keys_needed(one.mutation)}
+    lists = {pair for one in every for pair in children_needed(one.mutation)}
+    dots = {dot_of(a.mutation.replica, a.mutation.lane, a.mutation.n) for a in arrivals}
+    dots |= {dot for one in every for dot in one.mutation.after}
+    children = {pair: txn.children(*pair) for pair in lists}
+    rows = txn.rows(keys)
+    for many in children.values():
+        rows |= {one.key: one for one in many}
+    whose = {(one.mutation.replica, one.mutation.session) for one in every} - set(sessions)
+    sessions = sessions | _sessions(txn, whose)
+    return Known(sessions, txn.logged(dots), rows, children, held)
+
+
+def _held(doc: dict[str, str]) -> Arrival:
+    raw = doc["raw"].encode()
+    return Arrival(decode_mutation(raw), raw, doc["hash"])
+
+
+def _sessions(txn: Read, wanted: set[SessionKey]) -> dict[SessionKey, Session]:
+    """The people behind the sessions of devices, as they are now."""
+    found = {}
+    for replica, session in wanted:
+        doc = txn.get("replica", replica)
+        if doc and doc["session"] == session:
+            gone = bool(doc.get("revoked_at"))
+            found[replica, session] = session_of(txn, doc["actor"], gone)
+    return found
+
+
+def session_of(txn: Read, actor: str, revoked: bool = False) -> Session:
+    """What a person may do at this moment; nothing when they are not in the register."""
+    person = person_row(txn, actor)
+    if person is None:
+        return Session(actor, "", frozenset(), revoked)
+    return Session(actor, unit_of(person) or "", roles_of(person), revoked)
+
+
+def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved]:
+    """Commit the plan. Each dot's verdict with its seq, and the pairs that moved."""
+    commits = [_commit_of(entry, now_ms) for entry in plan.entries]
+    commits += [_commit_of(entry, now_ms, release=True) for entry in plan.released]
+    by_dot: dict[str, Verdict] = {}
+    moved: Moved = {}
+    for commit, seq in zip(commits, txn.commit(commits), strict=True):
+        verdict = replace(commit.entry.verdict, seq=seq)
+        by_dot[verdict.dot] = verdict
+        _keep_held(txn, commit, verdict)
+        for stored in commit.rows:
+            note_photos(txn, stored.row)
+        for member in commit.members:
+            moved[member.scope, member.lane] = seq
+    return by_dot, moved
+
+
+def _commit_of(entry: Entry, now_ms: int, release: bool = False) -> Commit:
+    rows = [stored for _, stored in entry.wrote]
+    members: list[Member] = []
+    for before, stored in entry.wrote:
+        members += memberships(before, stored.row)
+    return Commit(entry, rows, members, now_ms, release)
+
+
+def _keep_held(txn: Txn, commit: Commit, verdict: Verdict) -> None:
+    if verdict.verdict == "held":
+        arrival = commit.entry.arrival
+        txn.put("held", verdict.dot, {"raw": arrival.raw.decode(), "hash": arrival.hash})
+    elif commit.release:
+        txn.delete("held", verdict.dot)
+
+
+def _keep_signatures(txn: Txn, checked: Checked) -> None:
+    """The signatures that prove the runs, under the newest dot that each covers."""
+    tips: dict[int, str] = {}
+    for arrival in checked.arrivals:
+        m = arrival.mutation
+        tips[m.lane] = dot_of(m.replica, m.lane, m.n)
+    for lane, dot in tips.items():
+        txn.put("run", dot, {"sigs": checked.sigs.get(lane, [])})
+
+
+def _verdict_of(by_dot: dict[str, Verdict], plan: Plan, arrival: Arrival) -> Verdict:
+    m = arrival.mutation
+    dot = dot_of(m.replica, m.lane, m.n)
+    for repeat in plan.repeats:
+        if repeat.dot == dot and repeat.hash == arrival.hash:
+            done = by_dot.get(dot)
+            return replace(repeat, seq=done.seq) if done and done.hash == repeat.hash else repeat
+    return by_dot[dot]

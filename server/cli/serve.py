@@ -1,0 +1,140 @@
+"""`serve`: a centre in earnest. The first start fixes its id and makes one administrator."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from msgspec import Struct
+from rich.console import Console
+
+from schema.wire import Change
+from schema.words import say
+from server.accounts import new_login
+from server.accounts.tokens import new_code_text
+from server.cli.centre import Centre, answer, grid, heading, opened, print_here, print_phones, run
+from server.cli.setup import ROOT
+from server.cli.setup_words import COMMANDS, both
+from server.cli.spoken import spoken, telling
+from server.clock import system_clock
+from server.config import Config
+from server.data_folder import (
+    DEMO,
+    SETTINGS,
+    Settings,
+    Trouble,
+    locked,
+    read_settings,
+    write_private,
+)
+from server.demo.scenario import registered_units
+from server.demo.seed import keep_actors, load_new
+from server.log import set_up
+from server.serving import LOOPBACK, Ports
+
+ADMIN = "admin"
+CENTRE_ID = re.compile(r"[a-z0-9-]{1,40}")
+
+
+class Wanted(Struct, frozen=True):
+    """What the command line asks for; "" leaves a setting as it is."""
+
+    centre: str = ""
+    centre_name: str = ""
+    host: str = ""
+    register: bool = False
+
+
+@click.command(help=both(COMMANDS["serve"][1:]))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=ROOT / "var/data",
+    show_default=True,
+    help=spoken("cli.option.data"),
+)
+@click.option("--port", type=int, default=8080, show_default=True, help=spoken("cli.option.port"))
+@click.option("--listen", default=LOOPBACK, show_default=True, help=spoken("cli.option.listen"))
+@click.option("--host", default="", help=spoken("cli.option.host"))
+@click.option("--tls-port", type=int, help=spoken("cli.option.tls_port"))
+@click.option("--trust-port", type=int, help=spoken("cli.option.trust_port"))
+@click.option("--no-tls", is_flag=True, help=spoken("cli.option.no_tls"))
+@click.option("--centre", default="", help=spoken("cli.option.centre"))
+@click.option("--centre-name", default="", help=spoken("cli.option.centre_name"))
+@click.option("--register", is_flag=True, help=spoken("cli.option.register"))
+def command(
+    data: Path,
+    port: int,
+    listen: str,
+    tls_port: int | None,
+    trust_port: int | None,
+    no_tls: bool,
+    **wanted: str | bool,
+) -> None:
+    set_up()
+    ports = Ports(listen, port)
+    if not no_tls:
+        ports = Ports(listen, port, tls_port or port + 1, trust_port or port + 2)
+    with telling(data), locked(data):
+        asked = Wanted(**wanted)  # type: ignore[arg-type]
+        settings = settle(data, asked)
+        config = Config(
+            data=data,
+            centre=settings.centre,
+            centre_name=settings.centre_name,
+            host=listen,
+            public_host=settings.public_host,
+        )
+        run(keep_serving(config, ports, asked.register))
+
+
+def settle(folder: Path, wanted: Wanted) -> Settings:
+    """The settings after this start. Trouble when the folder is a demo's or another centre's."""
+    if (folder / DEMO).exists():
+        raise Trouble("is_demo", path=folder)
+    known = read_settings(folder)
+    if known and wanted.centre not in ("", known.centre):
+        raise Trouble("other_centre", path=folder, found=known.centre)
+    if not CENTRE_ID.fullmatch(wanted.centre or "centre"):
+        raise Trouble("centre_id", name=wanted.centre)
+    old = known or Settings("centre", say("zh-CN", "cli.default_centre_name"))
+    settings = Settings(
+        known.centre if known else wanted.centre or old.centre,
+        wanted.centre_name or old.centre_name,
+        wanted.host or old.public_host,
+    )
+    if settings != known:
+        write_private(folder / SETTINGS, settings)
+    return settings
+
+
+async def keep_serving(config: Config, ports: Ports, register: bool) -> None:
+    """Serve until a signal, after what only the first start does."""
+    console = Console(highlight=False)
+    async with opened(config, ports, system_clock) as centre:
+        if register:
+            await load_new(centre.engine, registered_units())
+            await centre.engine.store.write(keep_actors)
+        password = await first_admin(centre)
+        console.rule(centre.config.centre_name)
+        print_here(centre, console)
+        if password:
+            table = grid()
+            table.add_row(ADMIN, f"[bold]{password}[/]  {spoken('cli.password_once')}")
+            console.print("", heading("cli.sign_in"), table, sep="\n")
+        print_phones(centre, console)
+        console.rule()
+        await answer(centre, console)
+
+
+async def first_admin(centre: Centre) -> str | None:
+    """A password for the first login of a new centre, told only now; None when there are logins."""
+    engine = centre.engine
+    if await engine.store.read(lambda read: read.find("login")):
+        return None
+    fields = {"name": say("zh-CN", "cli.first_admin"), "unit": None, "roles": [ADMIN]}
+    changes: Sequence[Change] = [Change("create", "person", ADMIN, fields)]
+    await load_new(engine, changes)
+    password = f"{new_code_text()}-{new_code_text()}".lower()
+    await new_login(engine, ADMIN, password, ADMIN)
+    return password

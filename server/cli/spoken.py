@@ -1,0 +1,46 @@
+"""What commands say: Chinese first, then English, from the dictionaries; troubles end with 2."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from schema.words import LANGUAGES, say
+from server.data_folder import Trouble, explained
+from server.store.sqlite import UnsafeSettings
+from server.tls import TlsError
+
+EXIT_TROUBLE = 2
+
+
+def spoken(key: str, separator: str = " · ", **facts: object) -> str:
+    """The sentence in every language, Chinese first."""
+    return separator.join(say(language, key, **facts) for language in LANGUAGES)
+
+
+class Told(click.ClickException):
+    """A trouble in one sentence per language, without a traceback."""
+
+    exit_code = EXIT_TROUBLE
+
+    def show(self, file: object = None) -> None:
+        """Print the sentences and nothing else."""
+        click.echo(self.format_message(), err=True)
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[None]:
+    """Troubles of starting become one sentence per language and exit code 2."""
+    try:
+        with explained(folder):
+            yield
+    except Trouble as trouble:
+        raise Told(spoken(f"cli.trouble.{trouble.name}", "\n", **trouble.facts)) from trouble
+    except TlsError as error:
+        raise Told(spoken(f"cli.trouble.{error.key}", "\n", detail=error.detail)) from error
+    except (sqlite3.DatabaseError, UnsafeSettings) as error:
+        name = "disk_full" if "full" in str(error) else "database"
+        facts = {"path": folder, "reason": error}
+        raise Told(spoken(f"cli.trouble.{name}", "\n", **facts)) from error

@@ -1,0 +1,31 @@
+"""What an installation decides: where its data lies and where it listens."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Config(Struct, frozen=True):
+    """Settings of one serving process. Ports are TCP; `data` holds everything that is kept."""
+
+    data: Path
+    centre: str = "centre"
+    centre_name: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_host: str = ""
+    tls_port: int = 0
+    trust_port: int = 0
+    static: Path = Path(__file__).resolve().parent.parent / "static"
+
+    @property
+    def database(self) -> Path:
+        return self.data / "lingda.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.data / "blobs"
+
+    @property
+    def node_key(self) -> Path:
+        return self.data / "node.key"

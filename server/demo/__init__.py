@@ -1,0 +1,1 @@
+"""The demonstration: the real register with invented people, or a wholly invented city."""

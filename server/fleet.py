@@ -1,0 +1,75 @@
+"""Which devices there are, when each was last heard, and what it has not sent or got yet."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from schema.wire import SyncRequest
+from server.device import Device
+from server.store.protocol import Read
+
+
+class DeviceSeen(Struct):
+    """One device's last word. `behind` is in seqs of the scopes that it holds; times in ms."""
+
+    replica: str
+    kind: str
+    actor: str
+    unit: str
+    last_seen: int | None = None
+    live: bool = False
+    outbox_count: int = 0
+    outbox_oldest: int | None = None
+    behind: int = 0
+    offset_ms: int = 0
+    app: str = ""
+
+
+class Fleet:
+    """The devices of this process. What outlives a restart is in the replica records."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, DeviceSeen] = {}
+        self._cursors: dict[str, dict[str, dict[str, int]]] = {}
+        self._open: dict[str, int] = {}
+
+    def load(self, txn: Read) -> None:
+        """Begin with the devices that are enrolled."""
+        for replica, doc in txn.find("replica").items():
+            if not doc.get("revoked_at"):
+                seen = DeviceSeen(replica, doc["kind"], doc["actor"], doc["unit"])
+                seen.last_seen = doc.get("last_seen")
+                self._seen[replica] = seen
+
+    def _of(self, device: Device) -> DeviceSeen:
+        return self._seen.setdefault(
+            device.replica, DeviceSeen(device.replica, device.kind, device.actor, device.unit)
+        )
+
+    def seen(self, device: Device, request: SyncRequest, now_ms: int) -> None:
+        """Note what a device said of itself in a sync."""
+        one = self._of(device)
+        one.last_seen = now_ms
+        one.outbox_count = request.outbox.count
+        one.outbox_oldest = request.outbox.oldest
+        one.offset_ms = now_ms - request.clock if request.clock else 0
+        one.app = request.app
+        self._cursors[device.replica] = request.cursors
+
+    def connected(self, device: Device, delta: int, now_ms: int) -> None:
+        """Count the open live connections of a device."""
+        one = self._of(device)
+        count = self._open[device.replica] = self._open.get(device.replica, 0) + delta
+        one.live = count > 0
+        one.last_seen = now_ms
+
+    def list(self, stands_at: Callable[[str, int], int]) -> list[DeviceSeen]:
+        """All devices, longest silent first. `stands_at` tells where a (scope, lane) stands."""
+        for replica, cursors in self._cursors.items():
+            lags = [
+                stands_at(scope, int(lane)) - seq
+                for scope, lanes in cursors.items()
+                for lane, seq in lanes.items()
+            ]
+            self._seen[replica].behind = max([0, *lags])
+        return sorted(self._seen.values(), key=lambda one: (one.last_seen or 0, one.replica))

@@ -1,0 +1,134 @@
+"""The centre's own replica: what dispatchers do is signed and chained like a phone's work."""
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from msgspec import Struct
+
+from schema.codes import Code
+from schema.intents import INTENTS
+from schema.wire import Change, Mutation
+from server.errors import Fault
+from sync.mutation import FIRST_PREV, encode_mutation, hash_of, signing_bytes
+from sync.push import Arrival
+from sync.stamp import Stamp, decode_stamp, next_stamp
+
+SIGNATURE_BYTES = 64
+POINT_BYTES = 65
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 4648 §5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def from_b64url(text: str) -> bytes:
+    """The bytes of `b64url`. ValueError when it is none."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def public_key(raw: str) -> ec.EllipticCurvePublicKey:
+    """The P-256 key of an uncompressed point in base64url. Fault `bad_key` when it is none."""
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), from_b64url(raw))
+    except ValueError:
+        raise Fault(Code.KEY) from None
+
+
+def verifies(key: ec.EllipticCurvePublicKey, sig: str, data: bytes) -> bool:
+    """True when `sig` (raw r‖s, 64 bytes, base64url) is this key's ECDSA-SHA-256 over `data`."""
+    try:
+        raw = from_b64url(sig)
+        if len(raw) != SIGNATURE_BYTES:
+            return False
+        der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+        key.verify(der, data, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Node(Struct):
+    """The node's replica id and its signing key."""
+
+    replica: str
+    key: ec.EllipticCurvePrivateKey
+
+    def sign(self, data: bytes) -> str:
+        """Raw r‖s in base64url, as devices write it."""
+        r, s = decode_dss_signature(self.key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return b64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+    @property
+    def public(self) -> str:
+        """The key that proves this node's mutations, as devices send theirs."""
+        point = self.key.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
+        return b64url(point)
+
+
+def load_node(path: Path, replica: str) -> Node:
+    """The node's key from its file, made on first use and readable by its owner alone."""
+    if not path.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(pem)
+            os.fsync(file.fileno())
+    loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+    return Node(replica, loaded)
+
+
+class Wish(Struct, frozen=True):
+    """What somebody at the centre wants done, before it has a number and a stamp."""
+
+    actor: str
+    session: str
+    intent: str
+    changes: tuple[Change, ...]
+    base: dict[str, dict[str, tuple[str, ...]]] = {}
+    after: tuple[str, ...] = ()
+
+
+def mutation_of(
+    node: Node, tips: dict[str, Any], wish: Wish, realm: str, now_ms: int
+) -> tuple[Arrival, str, dict[str, Any]]:
+    """The next mutation of the node, its signature, and the tips after it (kept by the caller)."""
+    lane = INTENTS[wish.intent].lane
+    tip = tips.get(str(lane)) or {"n": 0, "hash": FIRST_PREV}
+    last = decode_stamp(tips["stamp"]) if "stamp" in tips else Stamp(0, 0, node.replica)
+    stamp = next_stamp(last, now_ms).encode()
+    mutation = Mutation(
+        replica=node.replica,
+        lane=lane,
+        n=tip["n"] + 1,
+        prev=tip["hash"],
+        realm=realm,
+        stamp=stamp,
+        session=wish.session,
+        actor=wish.actor,
+        intent=wish.intent,
+        changes=wish.changes,
+        base=wish.base,
+        after=wish.after,
+    )
+    raw = encode_mutation(mutation)
+    hash = hash_of(raw)
+    sig = node.sign(signing_bytes(realm, node.replica, lane, mutation.n, hash))
+    after = {**tips, str(lane): {"n": mutation.n, "hash": hash}, "stamp": stamp}
+    return Arrival(mutation, raw, hash, trusted=True), sig, after

@@ -1,0 +1,1 @@
+"""The `/v1` surface: bytes in, bytes out, limits and status codes."""

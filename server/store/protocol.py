@@ -1,0 +1,103 @@
+"""What a store promises: plain transactions, run by `await store.write(work)`.
+
+`work(txn)` is an ordinary function. In a write it runs alone for this centre, from the moment it
+begins; what it did is durable when `write` returns, or nothing of it is there. Both SQLite and
+PostgreSQL sign the contract suite in `tests/store/`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from schema.wire import Page
+from sync.push import Entry, Logged
+from sync.rows import Key, Stored
+from sync.scope import Member
+
+T = TypeVar("T")
+Doc = dict[str, Any]
+
+
+class Head(Struct, frozen=True):
+    """The end of a centre's log, and which log it is."""
+
+    centre: str
+    realm: str
+    epoch: str
+    seq: int
+    chain: str
+
+
+class Commit(Struct, frozen=True):
+    """One mutation's effects under one seq. Rows carry that seq; members say who sees them.
+
+    `release` is for a mutation that was logged as held before: its log line keeps its first seq and
+    gets the new verdict.
+    """
+
+    entry: Entry
+    rows: Sequence[Stored]
+    members: Sequence[Member]
+    received: int
+    release: bool = False
+
+
+class Slice(Struct, frozen=True):
+    """A page, its size in bytes (0 when there is nothing), and whether nothing follows it.
+
+    The page's rows may be encoded already (`msgspec.Raw`): it is made to be sent, not read.
+    """
+
+    page: Page
+    size: int
+    complete: bool
+
+
+class Read(Protocol):
+    """A consistent view of one moment."""
+
+    def head(self) -> Head: ...
+
+    def logged(self, dots: Iterable[str]) -> dict[str, Logged]:
+        """The recorded verdict of each dot that is in the log."""
+
+    def rows(self, keys: Iterable[Key]) -> dict[Key, Stored]: ...
+
+    def children(self, entity: str, parent: str | None) -> list[Stored]:
+        """Rows of an entity that name `parent`, in the order of their creation; all for None."""
+
+    def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
+        """Rows of (scope, lane) above `after` in seq order.
+
+        Stops at the seq that passes `room` bytes and never splits one.
+        """
+
+    def get(self, kind: str, key: str) -> Doc | None:
+        """A record of the server's own: replica, login, session, code, blob, upload, held."""
+
+    def find(self, kind: str) -> dict[str, Doc]:
+        """All records of a kind, by key."""
+
+
+class Txn(Read, Protocol):
+    """A write transaction: it sees what it wrote."""
+
+    def commit(self, commits: Sequence[Commit]) -> list[int]:
+        """Append each mutation to the log and store its effects. The seqs they got, dense."""
+
+    def put(self, kind: str, key: str, doc: Doc) -> None: ...
+
+    def delete(self, kind: str, key: str) -> None: ...
+
+
+class Store(Protocol):
+    """One centre's database."""
+
+    async def write(self, work: Callable[[Txn], T]) -> T:
+        """Run `work` in a write transaction. Durable on return; nothing kept when it raises."""
+
+    async def read(self, work: Callable[[Read], T]) -> T:
+        """Run `work` on a consistent snapshot, beside any writer."""
+
+    async def close(self) -> None: ...

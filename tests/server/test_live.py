@@ -1,0 +1,72 @@
+"""Pokes over real WebSockets."""
+
+import json
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.e2e.centre import UNIT, LiveCentre
+from tests.server.world import enrolled_at
+
+
+@pytest.fixture
+def centre(tmp_path):
+    live = LiveCentre(tmp_path)
+    yield live
+    live.stop()
+
+
+def address(centre):
+    return f"ws://127.0.0.1:{centre.port}/v1/live"
+
+
+async def greeted(socket, reply):
+    await socket.send(json.dumps({"token": reply.token, "replica": reply.replica}))
+    return json.loads(await socket.recv())
+
+
+async def test_a_device_is_poked_about_its_own_scopes_and_no_others(centre):
+    reply = enrolled_at(centre, "phone")
+    async with connect(address(centre)) as socket:
+        assert set((await greeted(socket, reply))["hello"]["scopes"]) == set(reply.scopes)
+        centre.order("示例", "2-13")
+        centre.order("示例", UNIT)
+        poke = json.loads(await socket.recv())
+        assert (poke["scope"], poke["lane"]) == (f"unit/{UNIT}", 0)
+        head = centre.call(centre.engine.head())
+        assert poke["seq"] == head.seq
+
+
+async def test_a_ping_is_answered(centre):
+    async with connect(address(centre)) as socket:
+        await greeted(socket, enrolled_at(centre, "phone"))
+        await socket.send("ping")
+        assert await socket.recv() == "pong"
+
+
+async def test_an_open_socket_shows_as_live_until_it_ends(centre):
+    reply = enrolled_at(centre, "phone")
+
+    def live():
+        return {one.replica: one.live for one in centre.engine.fleet()}[reply.replica]
+
+    async with connect(address(centre)) as socket:
+        await greeted(socket, reply)
+        assert live()
+
+
+@pytest.mark.parametrize("frame", ["{}", "nonsense", '{"token":"x.y","replica":"x"}'])
+async def test_without_proof_the_socket_is_closed(centre, frame):
+    async with connect(address(centre)) as socket:
+        await socket.send(frame)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd.code == 1008
+
+
+async def test_a_page_from_elsewhere_is_refused(centre):
+    reply = enrolled_at(centre, "phone")
+    async with connect(address(centre), origin="http://elsewhere.example") as socket:
+        with pytest.raises(ConnectionClosed):
+            await greeted(socket, reply)

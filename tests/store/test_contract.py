@@ -1,0 +1,206 @@
+"""What every store promises. Each test runs on every store there is."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from msgspec.structs import replace
+
+from schema.wire import Verdict
+from server.store.protocol import Commit
+from server.store.sqlite import UnsafeSettings, connect, open_store
+from sync.push import Entry
+from sync.scope import Member, memberships
+from tests.sync.builders import NOW, arrival, row, step, target
+
+
+@pytest.fixture(params=["sqlite"])
+async def store(request, tmp_path):
+    opened = await open_store(tmp_path / "centre.db", "centre")
+    yield opened
+    await opened.close()
+
+
+def commit(n, *rows, members=None, verdict="applied", release=False):
+    one = arrival("phone", 0, n, "target.step", step("signed", id=f"s{n}"))
+    entry = Entry(one, Verdict(f"phone/0/{n}", one.hash, verdict, 0))
+    found = [m for stored in rows for m in memberships(None, stored.row)]
+    return Commit(entry, rows, found if members is None else members, NOW, release)
+
+
+def signed(n, unit="u1"):
+    return row("step", f"s{n}", {**step("signed").fields, "unit": unit}, f"phone/0/{n}")
+
+
+class Broken(Exception):
+    pass
+
+
+async def test_a_new_store_has_an_empty_log_and_an_identity_that_stays(tmp_path):
+    first = await open_store(tmp_path / "a.db", "centre")
+    head = await first.read(lambda txn: txn.head())
+    await first.close()
+    again = await open_store(tmp_path / "a.db", "centre")
+    assert await again.read(lambda txn: txn.head()) == head
+    assert (head.seq, len(head.realm)) == (0, 32)
+    await again.close()
+
+
+async def test_seqs_are_dense_in_the_order_of_commit(store):
+    assert await store.write(lambda txn: txn.commit([commit(1), commit(2)])) == [1, 2]
+    assert await store.write(lambda txn: txn.commit([commit(3)])) == [3]
+    assert (await store.read(lambda txn: txn.head())).seq == 3
+
+
+async def test_concurrent_writers_leave_no_hole(store):
+    async def one(n):
+        return (await store.write(lambda txn: txn.commit([commit(n)])))[0]
+
+    assert sorted(await asyncio.gather(*(one(n) for n in range(1, 41)))) == list(range(1, 41))
+
+
+async def test_a_failed_write_leaves_nothing_behind(store):
+    def work(txn):
+        txn.commit([commit(1, signed(1))])
+        txn.put("code", "k", {"a": 1})
+        raise Broken
+
+    with pytest.raises(Broken):
+        await store.write(work)
+    head = await store.read(lambda txn: txn.head())
+    assert (head.seq, head.chain) == (0, "")
+    assert await store.read(lambda txn: txn.get("code", "k")) is None
+    assert await store.read(lambda txn: txn.rows([("step", "s1")])) == {}
+
+
+async def test_a_write_sees_what_it_wrote_and_readers_only_what_is_committed(store):
+    seen = []
+
+    def work(txn):
+        txn.put("code", "k", {"a": 1})
+        seen.append(txn.get("code", "k"))
+
+    await store.write(work)
+    assert seen == [{"a": 1}]
+    assert await store.read(lambda txn: txn.get("code", "k")) == {"a": 1}
+
+
+async def test_a_recorded_verdict_is_given_again_with_its_seq(store):
+    await store.write(lambda txn: txn.commit([commit(1), commit(2, verdict="refused")]))
+    logged = await store.read(lambda txn: txn.logged(["phone/0/2", "phone/0/9"]))
+    assert list(logged) == ["phone/0/2"]
+    assert (logged["phone/0/2"].verdict.verdict, logged["phone/0/2"].verdict.seq) == ("refused", 2)
+
+
+async def test_a_release_is_a_line_of_its_own_and_its_verdict_stands(store):
+    await store.write(lambda txn: txn.commit([commit(1, verdict="held")]))
+    assert await store.write(lambda txn: txn.commit([commit(1, signed(1), release=True)])) == [2]
+    logged = await store.read(lambda txn: txn.logged(["phone/0/1"]))
+    assert (logged["phone/0/1"].verdict.verdict, logged["phone/0/1"].verdict.seq) == ("applied", 2)
+
+
+async def test_a_row_comes_back_as_it_was_written_with_its_seq(store):
+    await store.write(lambda txn: txn.commit([commit(1), commit(2, signed(2))]))
+    found = await store.read(lambda txn: txn.rows([("step", "s2")]))
+    wrote = signed(2)
+    assert found["step", "s2"] == replace(wrote, row=replace(wrote.row, seq=2))
+
+
+async def test_children_are_found_by_their_parent(store):
+    await store.write(lambda txn: txn.commit([commit(1, signed(1)), commit(2, signed(2))]))
+    found = await store.read(lambda txn: txn.children("step", "t1"))
+    assert [one.row.id for one in found] == ["s1", "s2"]
+    assert await store.read(lambda txn: txn.children("step", "t2")) == []
+    assert len(await store.read(lambda txn: txn.children("step", None))) == 2
+
+
+async def test_a_page_holds_what_moved_above_the_cursor_in_seq_order(store):
+    await store.write(lambda txn: txn.commit([commit(n, signed(n)) for n in (1, 2, 3)]))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
+    assert (part.complete, part.page.next, len(part.page.rows)) == (True, 3, 2)
+    assert (await store.read(lambda txn: txn.page("unit/u2", 0, 0, 10**6))).size == 0
+
+
+async def test_a_page_never_splits_a_seq_and_says_when_more_follows(store):
+    await store.write(lambda txn: txn.commit([commit(1, signed(1), signed(2)), commit(2, signed(3))]))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 1))
+    assert (part.complete, part.page.next, len(part.page.rows)) == (False, 1, 2)
+    rest = await store.read(lambda txn: txn.page("unit/u1", 0, part.page.next, 1))
+    assert (rest.complete, len(rest.page.rows)) == (True, 1)
+
+
+async def test_a_changed_row_moves_to_its_new_seq_in_every_scope_it_is_in(store):
+    directive, one = target()[4], target()[5]
+    await store.write(lambda txn: txn.commit([commit(1, directive, one), commit(2, directive)]))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
+    assert (part.page.next, len(part.page.rows)) == (2, 1)
+
+
+async def test_a_row_that_leaves_a_scope_is_announced_by_its_id_alone(store):
+    gone = Member("unit/u1", 0, "step", "s1", False)
+    await store.write(lambda txn: txn.commit([commit(1, signed(1)), commit(2, members=[gone])]))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 10**6))
+    assert (part.page.rows, part.page.out) == ([], [("step", "s1")])
+
+
+async def test_a_removed_row_is_sent_without_its_words(store):
+    wrote = signed(1)
+    tombstone = replace(wrote, row=replace(wrote.row, removed=True))
+    await store.write(lambda txn: txn.commit([commit(1, wrote), commit(2, tombstone)]))
+    found = await store.read(lambda txn: txn.rows([("step", "s1")]))
+    assert (found["step", "s1"].row.removed, found["step", "s1"].row.fields) == (True, {})
+
+
+async def test_the_chain_names_everything_that_was_logged(store, tmp_path):
+    await store.write(lambda txn: txn.commit([commit(1)]))
+    first = await store.read(lambda txn: txn.head())
+    await store.write(lambda txn: txn.commit([commit(2)]))
+    second = await store.read(lambda txn: txn.head())
+    assert len({"", first.chain, second.chain}) == 3
+
+
+async def test_records_of_a_kind_are_listed_put_and_deleted(store):
+    def work(txn):
+        txn.put("code", "a", {"n": 1})
+        txn.put("code", "b", {"n": 2})
+        txn.put("session", "a", {"n": 3})
+        txn.delete("code", "a")
+
+    await store.write(work)
+    assert await store.read(lambda txn: txn.find("code")) == {"b": {"n": 2}}
+
+
+async def test_two_centres_in_one_database_do_not_see_each_other(tmp_path):
+    here, there = [await open_store(tmp_path / "p.db", name) for name in ("here", "there")]
+    await here.write(lambda txn: txn.commit([commit(1, signed(1))]))
+    assert (await there.read(lambda txn: txn.head())).seq == 0
+    assert await there.read(lambda txn: txn.rows([("step", "s1")])) == {}
+    await here.close()
+    await there.close()
+
+
+@pytest.mark.parametrize("setting", ["journal_mode=DELETE", "synchronous=NORMAL"])
+def test_sqlite_refuses_to_serve_with_settings_that_lose_commits(setting, tmp_path, monkeypatch):
+    real = sqlite3.connect
+
+    class Stubborn:
+        def __init__(self, db):
+            self._db = db
+
+        def execute(self, query, *values):
+            if query.startswith(f"PRAGMA {setting.split('=')[0]}="):
+                query = f"PRAGMA {setting}"
+            return self._db.execute(query, *values)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: Stubborn(real(*a, **k)))
+    with pytest.raises(UnsafeSettings, match=setting.split("=")[0]):
+        connect(tmp_path / "a.db", query_only=False)
+
+
+async def test_other_tools_can_open_the_file(store):
+    from sqlite_utils import Database
+
+    await store.write(lambda txn: txn.commit([commit(1, signed(1))]))
+    tables = Database(store.path).table_names()
+    assert {"head", "log", "row", "member", "side"} <= set(tables)
+
