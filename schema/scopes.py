@@ -36,8 +36,8 @@ DEVICE_KINDS: dict[str, DeviceKind] = {
 }
 
 SCOPE_KINDS: tuple[str, ...] = ("centre", "directory", "unit", "register", "actor", "device")
-"""`centre` the console's; `directory` everyone's; `unit` a unit's orders; `register` the cards of its
-duty room; `actor` what concerns one person; `device` what concerns one replica."""
+"""`centre` the console's; `directory` everyone's; `unit` a unit's orders; `register` the cards of
+its duty room; `actor` what concerns one person; `device` what concerns one replica."""
 
 
 def granted(kind: str, unit: str, actor: str, replica: str) -> tuple[str, ...]:

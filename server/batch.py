@@ -113,7 +113,7 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     by_dot, moved = _store(txn, plan, now_ms)
     for checked in made:
         _keep_signatures(txn, checked)
-    verdicts = [[_verdict_of(by_dot, plan, one) for one in c.arrivals] for c in made]
+    verdicts = _shared_out(made, [_with_seq(one, by_dot) for one in plan.verdicts])
     for job, own in zip(jobs, verdicts, strict=True):
         if job.note:
             job.note(txn, own)
@@ -203,11 +203,13 @@ def _keep_signatures(txn: Txn, checked: Checked) -> None:
         txn.put("run", dot, {"sigs": checked.sigs.get(lane, [])})
 
 
-def _verdict_of(by_dot: dict[str, Verdict], plan: Plan, arrival: Arrival) -> Verdict:
-    m = arrival.mutation
-    dot = dot_of(m.replica, m.lane, m.n)
-    for repeat in plan.repeats:
-        if repeat.dot == dot and repeat.hash == arrival.hash:
-            done = by_dot.get(dot)
-            return replace(repeat, seq=done.seq) if done and done.hash == repeat.hash else repeat
-    return by_dot[dot]
+def _shared_out(made: list[Checked], told: list[Verdict]) -> list[list[Verdict]]:
+    """The verdicts of all arrivals, each job's own to itself."""
+    rest = iter(told)
+    return [[next(rest) for _ in checked.arrivals] for checked in made]
+
+
+def _with_seq(verdict: Verdict, by_dot: dict[str, Verdict]) -> Verdict:
+    """A verdict that this batch gave, once its seq is known."""
+    done = by_dot.get(verdict.dot)
+    return replace(verdict, seq=done.seq) if done and done.hash == verdict.hash else verdict

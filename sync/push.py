@@ -12,7 +12,7 @@ from sync.canonical import sha256_hex
 from sync.conflict import ID_LENGTH, closed, found_by_write, ids_before
 from sync.merge import Write
 from sync.mutation import Refusal, check_form, dot_of, server_only_fields
-from sync.recall import recall_conflicts
+from sync.recall import recall_conflicts, ruled
 from sync.rows import Author, Key, Stored, created, removed, set_fields
 from sync.stamp import Stamp, decode_stamp, restamp
 
@@ -67,10 +67,10 @@ class Entry(Struct, frozen=True):
 
 
 class Plan(Struct):
-    """What to commit, in order. A repeat has its verdict in `repeats` and no entry."""
+    """What to commit, in order, and one verdict per arrival. A repeat has no entry."""
 
     entries: list[Entry] = []
-    repeats: list[Verdict] = []
+    verdicts: list[Verdict] = []
     released: list[Entry] = []
     """Mutations held before whose verdict this batch changed."""
 
@@ -98,6 +98,8 @@ def children_needed(mutation: Mutation) -> set[tuple[str, str]]:
             wanted |= {("recall", str(target)), ("step", str(target))}
         if change.op == "set":
             wanted.add(("conflict", change.id))
+        if change.entity == "ruling":
+            wanted.add(("conflict", str(change.fields.get("target"))))
     return wanted
 
 
@@ -109,13 +111,14 @@ def plan_push(known: Known, arrivals: list[Arrival], now_ms: int) -> Plan:
         mutation = arrival.mutation
         dot = dot_of(mutation.replica, mutation.lane, mutation.n)
         if (past := known.logged.get(dot)) is not None:
-            plan.repeats.append(_repeat(past, arrival, dot))
+            plan.verdicts.append(_repeat(past, arrival, dot))
             continue
         lane = (mutation.replica, mutation.lane)
         entry = _enter(known, arrival, dot, _Clock(now_ms, last.get(lane)))
         if entry.wrote:
             last[lane] = restamp(decode_stamp(mutation.stamp), last.get(lane), now_ms)
         plan.entries.append(entry)
+        plan.verdicts.append(entry.verdict)
     _release(known, plan, now_ms)
     return plan
 
@@ -317,6 +320,8 @@ def _apply(
     for stored in recall_conflicts(known.rows, known.children, list(after.values())):
         merged = True
         after[stored.key] = stored
+    for stored in ruled(known.children, list(after.values())):
+        after[stored.key] = closed(stored, who.actor, moment.now_ms)
     return list(after.values()), merged
 
 

@@ -31,6 +31,17 @@ def recall_conflicts(
     return found
 
 
+def ruled(children: dict[tuple[str, str], list[Stored]], made: list[Stored]) -> list[Stored]:
+    """The open Conflicts that the rulings just made decide."""
+    targets = [one.row.fields["target"] for one in made if one.row.entity == "ruling"]
+    return [
+        conflict
+        for target in targets
+        for conflict in children.get(("conflict", target), [])
+        if conflict.row.fields["field"] == FIELD and conflict.row.fields["state"] == "open"
+    ]
+
+
 def _unaware(recall: Row, step: Row) -> bool:
     """The dispatcher had not seen this rank when recalling, and the step is of that round."""
     same_round = recall.fields["round"] == step.fields["round"]

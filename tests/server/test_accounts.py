@@ -280,7 +280,17 @@ async def test_a_code_expires(engine, clock):
     assert await code_of(enrol(engine, EnrolRequest(code, new_key()))) == Code.CODE_EXPIRED
 
 
-@pytest.mark.parametrize("key", ["", "AAAA", "é", "BP" + "A" * 85, new_key()[:-4], new_key() + "A"])
+WRONG_KEYS = {
+    "empty": "",
+    "short": "AAAA",
+    "not ascii": "é",
+    "no point": "BP" + "A" * 85,
+    "cut": new_key()[:-4],
+    "long": new_key() + "A",
+}
+
+
+@pytest.mark.parametrize("key", WRONG_KEYS.values(), ids=WRONG_KEYS)
 async def test_a_wrong_key_spends_no_code(engine, key):
     code = await new_code(engine, "field", "phone")
     assert await code_of(enrol(engine, EnrolRequest(code, key))) == Code.KEY

@@ -10,6 +10,7 @@ from server.ids import uuid7
 from tests.server.world import small_centre
 
 PHOTO = bytes(range(256)) * 500
+SIZE = len(PHOTO)
 SHA = hashlib.sha256(PHOTO).hexdigest()
 
 
@@ -23,7 +24,7 @@ def b64(text):
     return base64.b64encode(text.encode()).decode()
 
 
-async def create(phone, sha=SHA, size=len(PHOTO), type="image/jpeg"):
+async def create(phone, sha=SHA, size=SIZE, type="image/jpeg"):
     return await phone.world.client.post(
         "/v1/blob",
         headers={

@@ -232,7 +232,9 @@ async def test_gzip_is_understood_and_a_bomb_is_refused(world):
     assert (torn.status_code, torn.json()["code"]) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic x"}])
+@pytest.mark.parametrize(
+    "header", [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic x"}]
+)
 async def test_without_a_token_nothing_is_told(world, header):
     response = await world.client.post("/v1/sync", content=b"{}", headers=header)
     assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")

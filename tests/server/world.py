@@ -17,7 +17,6 @@ from server.engine import Engine
 from server.ids import uuid7
 from server.node import Node
 from server.store.sqlite import open_store
-
 from sync.replica import Identity, Replica
 from tests.e2e.centre import LiveCentre
 from tests.sync.builders import NOW
@@ -36,15 +35,16 @@ class Time:
 
 
 def person(id: str, unit: str | None, *roles: str) -> Change:
-    return Change(
-        "create", "person", id, {"name": f"示例{id}", "unit": unit, "roles": list(roles)}
-    )
+    return Change("create", "person", id, {"name": f"示例{id}", "unit": unit, "roles": list(roles)})
 
 
 def register() -> list[Change]:
     units = [
         Change(
-            "create", "unit", id, {"code": id, "name": f"示例单位{id}", "tier": "T1", "category": "1.2"}
+            "create",
+            "unit",
+            id,
+            {"code": id, "name": f"示例单位{id}", "tier": "T1", "category": "1.2"},
         )
         for id in ("u1", "u2")
     ]

@@ -122,7 +122,9 @@ async def test_a_page_holds_what_moved_above_the_cursor_in_seq_order(store):
 
 
 async def test_a_page_never_splits_a_seq_and_says_when_more_follows(store):
-    await store.write(lambda txn: txn.commit([commit(1, signed(1), signed(2)), commit(2, signed(3))]))
+    await store.write(
+        lambda txn: txn.commit([commit(1, signed(1), signed(2)), commit(2, signed(3))])
+    )
     part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 1))
     assert (part.complete, part.page.next, len(part.page.rows)) == (False, 1, 2)
     rest = await store.read(lambda txn: txn.page("unit/u1", 0, part.page.next, 1))
@@ -203,4 +205,3 @@ async def test_other_tools_can_open_the_file(store):
     await store.write(lambda txn: txn.commit([commit(1, signed(1))]))
     tables = Database(store.path).table_names()
     assert {"head", "log", "row", "member", "side"} <= set(tables)
-

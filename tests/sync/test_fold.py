@@ -52,7 +52,11 @@ def test_a_step_that_was_only_implied_has_no_mark():
 
 def test_a_new_round_starts_at_pending_and_keeps_the_old_signs_in_sight():
     now = progress(steps=steps("signed", "reported"), rounds=[round_(2)])
-    assert (now.round, now.step, [m.step for m in now.old]) == (2, "pending", ["signed", "reported"])
+    assert (now.round, now.step, [m.step for m in now.old]) == (
+        2,
+        "pending",
+        ["signed", "reported"],
+    )
 
 
 def test_two_dispatchers_who_send_back_at_once_open_one_round():

@@ -73,14 +73,14 @@ def test_a_repeat_gets_the_recorded_verdict_and_writes_nothing():
     judge(world, one)
     plan = judge(world, one)
     assert plan.entries == []
-    assert (plan.repeats[0].verdict, plan.repeats[0].repeat) == ("applied", True)
+    assert (plan.verdicts[0].verdict, plan.verdicts[0].repeat) == ("applied", True)
 
 
 def test_the_same_dot_with_other_bytes_is_refused():
     world = known(*target())
     judge(world, arrival("phone", 0, 1, "target.step", step("signed")))
     plan = judge(world, arrival("phone", 0, 1, "target.step", step("read")))
-    assert plan.repeats[0].code == Code.IDENTITY_REUSED
+    assert plan.verdicts[0].code == Code.IDENTITY_REUSED
 
 
 def test_a_refused_mutation_does_not_stop_the_next():
@@ -187,9 +187,7 @@ def test_a_third_rival_supersedes_the_conflict_of_the_first_two():
     judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
     plan = judge(world, edit("admin", 1, "333", ["seed/0/1"], "register.load"))
     states = sorted(
-        one.row.fields["state"]
-        for _, one in plan.entries[0].wrote
-        if one.row.entity == "conflict"
+        one.row.fields["state"] for _, one in plan.entries[0].wrote if one.row.entity == "conflict"
     )
     assert states == ["open", "superseded"]
 
@@ -222,6 +220,19 @@ def test_a_step_unaware_of_a_recall_is_kept_and_falls_under_its_rule(name, at, r
     made = {one.row.entity: one.row for _, one in plan.entries[0].wrote}
     assert made["step"].fields["step"] == name
     assert (made["conflict"].fields["rule"], made["conflict"].fields["state"]) == (rule, state)
+
+
+def test_a_ruling_closes_the_conflict_that_it_decides():
+    """4.3#3"""
+    world = known(*target())
+    judge(world, arrival("lead", 0, 1, "directive.recall", recall(at=NOW, rank_seen=2)))
+    judge(world, arrival("phone", 0, 1, "target.step", step("arrived")))
+    fields = {**recall().fields, "recall": "r1", "verdict": "accept_result"}
+    fields = {name: fields[name] for name in fields if name not in ("reason", "rank_seen")}
+    change = Change("create", "ruling", "g1", fields)
+    plan = judge(world, arrival("lead", 0, 2, "recall.rule", change))
+    made = {one.row.entity: one.row.fields for _, one in plan.entries[0].wrote}
+    assert (made["conflict"]["state"], made["conflict"]["decided_by"]) == ("decided", "lead")
 
 
 def test_a_step_the_dispatcher_had_seen_is_no_conflict():

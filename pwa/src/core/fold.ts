@@ -1,0 +1,210 @@
+/** Progress, clocks and positions: folds of facts, computed the same way on both sides. */
+
+import { byText } from './canonical.ts';
+import { RANKS, STEPS, type Row, type StepName } from './contract.ts';
+import { RULE_RECALL_ARRIVED, RULE_RECALL_BLIND, recallRule } from './recall.ts';
+
+export const FIRST_ROUND = 1;
+
+/** One step as a fact: device time, arrival time (0 while it is only here), person and route. */
+export interface Mark {
+  step: StepName;
+  at: number;
+  arrived: number;
+  actor: string;
+  route: string;
+  round: number;
+  version: number;
+  dot: string;
+}
+
+/** A deadline: when it began, when it is due, and when it was met (null while it runs). */
+export interface Clock {
+  name: string;
+  since: number;
+  due: number;
+  met: number | null;
+}
+
+export type RecallState = 'none' | 'recalling' | 'stopped' | 'done_before' | 'contested' | 'accepted';
+
+/**
+ * Where one target stands in its current round.
+ *
+ * `marks` are the current round's first fact of each step; an implied step has none. `old` are the steps of earlier
+ * rounds, shown and never counted. `blind` tells that a signer did not know of the recall.
+ */
+export interface Progress {
+  round: number;
+  step: StepName;
+  rank: number;
+  marks: Partial<Record<StepName, Mark>>;
+  old: Mark[];
+  recall: RecallState;
+  recallId: string | null;
+  blind: boolean;
+  clocks: Clock[];
+}
+
+/** All facts that name one target. */
+export interface Facts {
+  steps: readonly Row[];
+  rounds: readonly Row[];
+  recalls: readonly Row[];
+  stops: readonly Row[];
+  rulings: readonly Row[];
+  feedback: readonly Row[];
+}
+
+export const NO_FACTS: Facts = { steps: [], rounds: [], recalls: [], stops: [], rulings: [], feedback: [] };
+
+type Marks = Partial<Record<StepName, Mark>>;
+
+const rankOf = (step: string): number => RANKS[step] ?? 0;
+const listOf = (marks: Marks): Mark[] => Object.values(marks);
+const byAt = (a: Row, b: Row): number => a.fields.at - b.fields.at || byText(a.dot, b.dot);
+
+function newest(rows: readonly Row[], compare: (a: Row, b: Row) => number): Row | null {
+  return rows.reduce<Row | null>((best, row) => (best === null || compare(row, best) > 0 ? row : best), null);
+}
+
+function least(times: number[]): number | null {
+  return times.length ? Math.min(...times) : null;
+}
+
+/** The round that counts now: the highest that the centre opened. */
+export function roundOf(rounds: readonly Row[]): number {
+  return Math.max(FIRST_ROUND, ...rounds.map((row) => row.fields.round as number));
+}
+
+/** Fold one target's facts. The order in which they came makes no difference. */
+export function progressOf(directive: Row, facts: Facts): Progress {
+  const round = roundOf(facts.rounds);
+  const every = facts.steps.map(markOf).sort((a, b) => a.at - b.at || byText(a.dot, b.dot));
+  const marks: Marks = {};
+  for (const mark of every) if (mark.round === round) marks[mark.step] ??= mark;
+  const said = facts.feedback.filter((row) => row.fields.round === round);
+  const ranks = listOf(marks).map((mark) => rankOf(mark.step));
+  if (said.some((row) => row.fields.kind === 'progress')) ranks.push(RANKS.acting!);
+  const rank = Math.max(0, ...ranks);
+  return {
+    round,
+    step: STEPS[rank]!,
+    rank,
+    marks,
+    old: every.filter((mark) => mark.round !== round),
+    ...recallOf(facts, round, marks),
+    clocks: clocksOf(directive, facts, round, marks),
+  };
+}
+
+function markOf({ fields, arrived, actor, dot }: Row): Mark {
+  const at = arrived ? Math.min(fields.at, arrived) : fields.at;
+  const { step, route, round, version } = fields;
+  return { step, at, arrived, actor, route, round, version, dot };
+}
+
+/** The state of the newest recall of this round, its id, and whether somebody signed blind. */
+function recallOf(facts: Facts, round: number, marks: Marks): Pick<Progress, 'recall' | 'recallId' | 'blind'> {
+  const recalls = facts.recalls.filter((row) => row.fields.round === round);
+  const recall = newest(recalls, byAt);
+  if (!recall) return { recall: 'none', recallId: null, blind: false };
+  const rules = listOf(marks)
+    .filter((mark) => rankOf(mark.step) > recall.fields.rank_seen && rankOf(mark.step) >= RANKS.signed!)
+    .map((mark) => recallRule(recall.fields, { step: mark.step, at: mark.at }));
+  return {
+    recall: recallState(facts, recall, rules.includes(RULE_RECALL_ARRIVED)),
+    recallId: recall.id,
+    blind: rules.includes(RULE_RECALL_BLIND),
+  };
+}
+
+function recallState(facts: Facts, recall: Row, contested: boolean): RecallState {
+  const about = (row: Row): boolean => row.fields.recall === recall.id;
+  const ruling = newest(facts.rulings.filter(about), byAt);
+  if (ruling?.fields.verdict === 'accept_result') return 'accepted';
+  if (facts.stops.some(about)) return 'stopped';
+  if (recall.fields.rank_seen >= RANKS.reported!) return 'done_before';
+  return contested && !ruling ? 'contested' : 'recalling';
+}
+
+/** Deadlines of the current round, each from the event that starts it. */
+function clocksOf(directive: Row, facts: Facts, round: number, marks: Marks): Clock[] {
+  const allowed: Record<string, number> = directive.fields.clocks;
+  const times = (rows: readonly Row[]): number[] =>
+    rows
+      .filter((row) => row.fields.round === round)
+      .map((row) => row.fields.at as number)
+      .sort((a, b) => a - b);
+  const start = times(facts.rounds)[0] ?? (directive.fields.at as number);
+  const said = times(facts.feedback);
+  const [done, signed] = [met(marks, 'reported'), marks.signed?.at ?? null];
+  const running: [string, number | null, number | null][] = [
+    ['receipt', start, met(marks, 'received')],
+    ['sign', start, met(marks, 'signed')],
+    ['depart', signed, met(marks, 'departed')],
+    ['arrive', signed, met(marks, 'arrived')],
+    ['first_feedback', signed, said[0] ?? done],
+    ['feedback_every', said[said.length - 1] ?? null, done],
+  ];
+  const clocks: Clock[] = [];
+  for (const [name, since, metAt] of running) {
+    const ms = allowed[name];
+    if (ms !== undefined && since !== null) clocks.push({ name, since, due: since + ms, met: metAt });
+  }
+  const due = directive.fields.close_due;
+  if (due) clocks.push({ name: 'close', since: start, due, met: met(marks, 'closed') });
+  return clocks;
+}
+
+/** When a step was reached: its own fact, or the first fact above it that implies it. */
+function met(marks: Marks, step: StepName): number | null {
+  const reaching = listOf(marks).filter((mark) => rankOf(mark.step) >= rankOf(step));
+  return least(reaching.map((mark) => mark.at));
+}
+
+/** Late: still running past its due time, or met after it. */
+export function overdue(clock: Clock, nowMs: number): boolean {
+  return (clock.met ?? nowMs) > clock.due;
+}
+
+export type DirectiveState = 'issued' | 'part_signed' | 'all_signed' | 'acting' | 'to_review' | 'closed' | 'recalled';
+
+/** The header of an order, derived from its targets, never stored. */
+export function directiveState(states: readonly Pick<Progress, 'recall' | 'rank'>[]): DirectiveState {
+  const ranks = states.filter((one) => ['none', 'accepted', 'contested'].includes(one.recall)).map((one) => one.rank);
+  if (states.length && !ranks.length) return 'recalled';
+  if (!ranks.length) return 'issued';
+  const [low, high] = [Math.min(...ranks), Math.max(...ranks)];
+  if (low >= RANKS.closed!) return 'closed';
+  if (low >= RANKS.reported!) return 'to_review';
+  if (high >= RANKS.departed!) return 'acting';
+  if (low >= RANKS.signed!) return 'all_signed';
+  return high >= RANKS.signed! ? 'part_signed' : 'issued';
+}
+
+/** Where a machine is, as last observed; `move` is the filing that says so. */
+export interface Position {
+  place: string | null;
+  lat_e6: number | null;
+  lon_e6: number | null;
+  accuracy_m: number | null;
+  at: number;
+  arrived: number;
+  move: string;
+}
+
+/** An observation may claim to be this much after its own arrival, no more. */
+export const CLOCK_SLACK_MS = 120_000;
+
+const observed = (row: Row): number =>
+  row.arrived ? Math.min(row.fields.at, row.arrived + CLOCK_SLACK_MS) : row.fields.at;
+
+/** Where a machine is: the newest observed filing, its time never after it arrived. */
+export function positionOf(moves: readonly Row[]): Position | null {
+  const known = moves.filter((row) => row.fields.place || row.fields.lat_e6);
+  const row = newest(known, (a, b) => observed(a) - observed(b) || byText(a.dot, b.dot));
+  if (!row) return null;
+  const { place = null, lat_e6 = null, lon_e6 = null, accuracy_m = null } = row.fields;
+  return { place, lat_e6, lon_e6, accuracy_m, at: observed(row), arrived: row.arrived, move: row.id };
+}

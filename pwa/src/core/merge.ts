@@ -1,0 +1,114 @@
+/**
+ * One field's state is a fold of the set of its writes: the same set gives the same answer.
+ *
+ * Concurrency is judged by dots: a write that another one names in its base is behind it; the writes that nobody
+ * names are the heads. One head: no dispute. More: the field's policy settles it.
+ */
+
+import { byText, canonical } from './canonical.ts';
+import type { Policy, Value } from './contract.ts';
+import { splitDot } from './mutation.ts';
+
+/** One write of one field: who wrote it, on what it was based, and what it says. */
+export interface Write {
+  dot: string;
+  base: string[];
+  stamp: string;
+  actor: string;
+  authority: number;
+  value: Value;
+}
+
+/** What stands. `open` is empty unless a person must decide; `heads` are the rivals, if any. */
+export interface FieldState {
+  live: Write;
+  open: Write[];
+  heads: Write[];
+}
+
+/** The writes that no other write follows, in the order of their dots. */
+export function headsOf(writes: Iterable<Write>): Write[] {
+  const known = byDot(writes);
+  const behind = new Set<string>();
+  const latestOwn = new Map<string, number>();
+  for (const write of known.values()) {
+    for (const dot of write.base) if (dot !== write.dot) behind.add(dot);
+    const [replica, lane, n] = splitDot(write.dot);
+    const chain = `${replica}/${lane}`;
+    latestOwn.set(chain, Math.max(n, latestOwn.get(chain) ?? 0));
+  }
+  const isHead = (dot: string): boolean => {
+    const [replica, lane, n] = splitDot(dot);
+    return !behind.has(dot) && n === latestOwn.get(`${replica}/${lane}`);
+  };
+  return [...known.keys()]
+    .sort(byText)
+    .filter(isHead)
+    .map((dot) => known.get(dot)!);
+}
+
+function byDot(writes: Iterable<Write>): Map<string, Write> {
+  const known = new Map<string, Write>();
+  for (const write of writes) known.set(write.dot, write);
+  return known;
+}
+
+const byStamp = (a: Write, b: Write): number => byText(a.stamp, b.stamp) || byText(a.dot, b.dot);
+const byAuthority = (a: Write, b: Write): number => a.authority - b.authority || byStamp(a, b);
+
+function greatest(writes: Write[], compare: (a: Write, b: Write) => number): Write {
+  return writes.reduce((best, write) => (compare(write, best) > 0 ? write : best));
+}
+
+const latest = (heads: Write[]): Write => greatest(heads, byStamp);
+const earliest = (heads: Write[]): Write => greatest(heads, (a, b) => byStamp(b, a));
+const authority = (heads: Write[]): Write => greatest(heads, byAuthority);
+
+const WINNERS: Partial<Record<Policy, (heads: Write[]) => Write>> = {
+  latest,
+  authority,
+  'server-only': latest,
+};
+
+/** Fold a non-empty set of writes of one field. Any order, any repetition: the same state. */
+export function resolve(policy: Policy, writes: Iterable<Write>): FieldState {
+  const every = [...byDot(writes).values()];
+  const heads = headsOf(every);
+  if (policy === 'fixed-once' || policy === 'append-only') return { live: earliest(every), open: [], heads };
+  if (!rivals(heads)) return { live: latest(heads), open: [], heads };
+  if (policy === 'manual') return { live: undisputed(every, heads), open: heads, heads };
+  return { live: WINNERS[policy]!(heads), open: [], heads };
+}
+
+/** Two people who wrote the same value agree; only different values are a dispute. */
+function rivals(heads: Write[]): boolean {
+  const first = canonical(heads[0]!.value);
+  return heads.some((head) => canonical(head.value) !== first);
+}
+
+/** The newest write that every head follows; the earliest of all when there is none. */
+function undisputed(every: Write[], heads: Write[]): Write {
+  const known = byDot(every);
+  const histories = heads.map((head) => behindOf(head, known));
+  const shared = every.filter((write) => histories.every((history) => history.has(write.dot)));
+  return shared.length ? latest(shared) : earliest(every);
+}
+
+function behindOf(head: Write, known: Map<string, Write>): Set<string> {
+  const found = new Set<string>();
+  const ahead = [head];
+  for (let write = ahead.pop(); write; write = ahead.pop()) {
+    for (const dot of write.base) {
+      const older = known.get(dot);
+      if (!older || found.has(dot)) continue;
+      found.add(dot);
+      ahead.push(older);
+    }
+  }
+  return found;
+}
+
+/** True when rivals with different values stand side by side. */
+export function isDisputed(state: FieldState): boolean {
+  return rivals(state.heads);
+}

@@ -1,0 +1,148 @@
+/** One device's state transitions, shared by the store: numbering a mutation, the overlay, what a verdict does. */
+
+import {
+  INTENTS,
+  SCHEMA_VERSION,
+  ENTITIES,
+  type Change,
+  type Cursors,
+  type Guard,
+  type Mutation,
+  type Row,
+  type Verdict,
+} from './contract.ts';
+import { Refusal, checkForm, encodeMutation, hashOf, serverOnlyFields } from './mutation.ts';
+import { dotOfSaved, type Saved, type Tip } from './outbox.ts';
+import { reached } from './pull.ts';
+import { baseOf, keyOf, type Key } from './rows.ts';
+import { encodeStamp, nextStamp, type Stamp } from './stamp.ts';
+
+/** The part of a device's identity that every mutation names. */
+export interface Author {
+  realm: string;
+  replica: string;
+  session: string;
+  actor: string;
+}
+
+export type Base = Record<string, Record<string, string[]>>;
+
+/** What a person means, before it has a number. */
+export interface Intention {
+  intent: string;
+  changes: Change[];
+  base: Base;
+  after: string[];
+  guard: Guard[];
+}
+
+/** A settled mutation whose overlay stays until its lanes are complete at its seq. */
+export interface Awaiting {
+  saved: Saved;
+  seq: number;
+}
+
+export interface Numbered {
+  saved: Saved;
+  tip: Tip;
+  stamp: Stamp;
+}
+
+/** The next mutation of its lane, with the tip and stamp to keep. Throws the Refusal that any server would give. */
+export function numbered(author: Author, meant: Intention, tip: Tip, last: Stamp, nowMs: number): Numbered {
+  const lane = laneOfIntent(meant.intent);
+  const stamp = nextStamp(last, nowMs);
+  const mutation: Mutation = {
+    replica: author.replica,
+    lane,
+    n: tip.n + 1,
+    prev: tip.hash,
+    realm: author.realm,
+    stamp: encodeStamp(stamp),
+    session: author.session,
+    actor: author.actor,
+    intent: meant.intent,
+    changes: meant.changes,
+    base: meant.base,
+    after: meant.after,
+    guard: meant.guard,
+    schema: SCHEMA_VERSION,
+  };
+  checkForm(mutation);
+  const homes = mutation.changes.flatMap(serverOnlyFields);
+  if (homes.length) throw new Refusal('server_only', homes[0]);
+  const saved = savedFrom(encodeMutation(mutation));
+  return { saved, tip: { n: saved.n, hash: saved.hash }, stamp };
+}
+
+function laneOfIntent(intent: string): number {
+  const known = INTENTS[intent];
+  if (!known) throw new Refusal('intent_unknown', intent);
+  return known.lane;
+}
+
+/** The mutation in its exact text, with its hash. */
+export function savedFrom(raw: string): Saved {
+  const mutation: Mutation = JSON.parse(raw);
+  return { lane: mutation.lane, n: mutation.n, raw, hash: hashOf(raw), mutation };
+}
+
+/** The dots that each changed field had on this device, as `view` shows it. */
+export function basesOf(changes: readonly Change[], view: (key: Key) => Row | null): Base {
+  const base: Base = {};
+  for (const change of changes) {
+    const key = keyOf(change.entity, change.id);
+    const row = view(key);
+    if (change.op !== 'set' || row === null) continue;
+    base[key] = Object.fromEntries(Object.keys(change.fields).map((name) => [name, baseOf(row, name)]));
+  }
+  return base;
+}
+
+/** The row as a screen shows it: confirmed, with everything not yet confirmed on top. */
+export function viewOf(confirmed: Row | null, key: Key, unconfirmed: readonly Saved[]): Row | null {
+  let row = confirmed;
+  for (const saved of unconfirmed) {
+    for (const change of saved.mutation.changes) {
+      if (keyOf(change.entity, change.id) === key) row = overlaid(row, change, saved);
+    }
+  }
+  return row === null || row.removed ? null : row;
+}
+
+/** A row with one unconfirmed change on top, `arrived` 0 while it is only on this device. */
+export function overlaid(row: Row | null, change: Change, saved: Saved): Row | null {
+  const [{ stamp, actor }, dot] = [saved.mutation, dotOfSaved(saved)];
+  if (change.op === 'remove') return null;
+  if (row === null) {
+    if (change.op === 'set') return null;
+    const { entity, id, fields } = change;
+    return { entity, id, seq: 0, dot, stamp, actor, arrived: 0, fields, writes: {}, open: {}, removed: false };
+  }
+  if (change.op === 'create') return row;
+  const written = Object.keys(change.fields);
+  const writes = { ...row.writes, ...Object.fromEntries(written.map((name) => [name, [stamp, dot]])) };
+  const open = Object.fromEntries(Object.entries(row.open).filter(([name]) => !written.includes(name)));
+  return { ...row, fields: { ...row.fields, ...change.fields }, writes, open, removed: false };
+}
+
+/** The lanes in which the rows of this mutation come back. */
+export function lanesOf(mutation: Mutation): number[] {
+  return [...new Set(mutation.changes.map((change) => ENTITIES[change.entity]!.lane))];
+}
+
+/** An overlay goes once every lane it touched is complete at or above its seq, with nothing staged in it. */
+export function overlayDone(one: Awaiting, cursors: Cursors, stagedLanes: ReadonlySet<number>): boolean {
+  return lanesOf(one.saved.mutation).every((lane) => !stagedLanes.has(lane) && reached(cursors, lane) >= one.seq);
+}
+
+/** The verdict that a row of `device/<id>` brings when it changed after the push. */
+export function lateVerdict(row: Row): Verdict {
+  const { dot, hash, verdict, code = null, detail = null } = row.fields;
+  return { dot, hash, verdict, seq: row.seq, code, detail, repeat: false };
+}
+
+/** Where a settled mutation goes: its overlay waits for its rows, or its words wait for the person. */
+export function settledInto(verdict: Verdict): 'awaiting' | 'refused' {
+  return verdict.verdict === 'applied' || verdict.verdict === 'merged' ? 'awaiting' : 'refused';
+}

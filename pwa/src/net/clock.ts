@@ -1,0 +1,30 @@
+/** Corrected time: the device's clock plus the last measured distance to the centre's. */
+
+import type { Ports } from './ports.ts';
+
+/** A slower round trip says too little about the middle of it. */
+export const ROUND_TRIP_MS_MAX = 5_000;
+
+export class CorrectedClock {
+  offsetMs: number;
+  private readonly ports: Pick<Ports, 'now'>;
+
+  constructor(ports: Pick<Ports, 'now'>, offsetMs: number) {
+    this.ports = ports;
+    this.offsetMs = offsetMs;
+  }
+
+  now(): number {
+    return this.ports.now() + this.offsetMs;
+  }
+
+  /** Takes the centre's clock from an answer to what was sent at `sentMs`. True when the offset changed. */
+  measure(sentMs: number, serverNowMs: number): boolean {
+    const receivedMs = this.ports.now();
+    if (receivedMs < sentMs || receivedMs - sentMs > ROUND_TRIP_MS_MAX) return false;
+    const offsetMs = serverNowMs - Math.floor((sentMs + receivedMs) / 2);
+    if (offsetMs === this.offsetMs) return false;
+    this.offsetMs = offsetMs;
+    return true;
+  }
+}

@@ -1,0 +1,253 @@
+/** The facade of everything below the screens: rows, writing, photos, outbox, status. */
+
+import { ENTITIES, type Change, type Code, type EntityName, type IntentName, type Row } from '../core/contract.ts';
+import { splitDot } from '../core/mutation.ts';
+import { dotOfSaved, type Saved } from '../core/outbox.ts';
+import { basesOf } from '../core/replica.ts';
+import { keyOf } from '../core/rows.ts';
+import type { TabChannel } from '../store/channel.ts';
+import { Store } from '../store/store.ts';
+import { Api } from './api.ts';
+import { CorrectedClock } from './clock.ts';
+import { enrolDevice, type Credentials } from './enrol.ts';
+import { exportFile } from './export.ts';
+import { newId } from './ids.ts';
+import { publicText, signText } from './keys.ts';
+import { preparePhoto } from './photo.ts';
+import { browserPorts, type Ports } from './ports.ts';
+import type { DeviceStatus, Identity, OutboxItem, Photo, ReceiptState, RefusedItem, WriteOptions } from './types.ts';
+import { fetchPhoto } from './upload.ts';
+import { Work } from './work.ts';
+
+export type * from './types.ts';
+
+export interface DeviceOptions {
+  /** Name of the database, the lock and the channel; one per installation. */
+  name?: string;
+  /** Tells the centre which app speaks. */
+  app?: string;
+  ports?: Ports;
+}
+
+/** One device. Every read is from memory; every write resolves once it is on disk. */
+export class Device {
+  identity: Identity | null = null;
+  private credentials: Credentials | null = null;
+  private readonly ports: Ports;
+  private readonly app: string;
+  private readonly store: Store;
+  private readonly api: Api;
+  private readonly clock: CorrectedClock;
+  private readonly work: Work;
+  private readonly listeners = new Set<() => void>();
+  private telling = false;
+
+  private constructor(parts: { ports: Ports; app: string; name: string; store: Store; channel: TabChannel }) {
+    this.ports = parts.ports;
+    this.app = parts.app;
+    this.store = parts.store;
+    this.api = new Api(this.ports);
+    this.clock = new CorrectedClock(this.ports, 0);
+    this.work = new Work({
+      ...parts,
+      api: this.api,
+      clock: this.clock,
+      identity: () => this.identity,
+      credentials: () => this.credentials,
+      adopt: (identity) => (this.identity = identity),
+      newId: () => this.newId(),
+      changed: () => this.changed(),
+    });
+  }
+
+  /** The device as it was left: rows, outbox and identity from disk, syncing begun if it is enrolled. */
+  static async open(options: DeviceOptions = {}): Promise<Device> {
+    const { name = 'lingda', app = 'lingda-pwa', ports = browserPorts() } = options;
+    const channel = ports.channel(name);
+    const store = await Store.open({ name, channel, ...ports.database });
+    const device = new Device({ ports, app, name, store, channel });
+    await device.recall();
+    store.onChange(() => device.changed());
+    channel.listen((message) => {
+      if (message.kind === 'all') void device.recall().then(() => device.work.restart());
+    });
+    device.work.start();
+    return device;
+  }
+
+  /** Identity and clock from disk, at the start and after another tab enrolled. */
+  private async recall(): Promise<void> {
+    this.identity = await this.store.read<Identity | null>('identity', null);
+    this.credentials = await this.store.read<Credentials | null>('credentials', null);
+    this.clock.offsetMs = await this.store.read('offset', 0);
+    this.api.token = this.credentials?.token ?? null;
+    await this.work.recall();
+    this.changed();
+  }
+
+  /**
+   * Makes this device a replica. Throws ProblemError with the code's fault, Unreachable without the centre,
+   * UnsentWork when it already is one that still has something to send.
+   */
+  async enrol(code: string, deviceName: string): Promise<Identity> {
+    const { ports, api, store, clock, app } = this;
+    await enrolDevice({ ports, api, store, clock, app }, code, deviceName);
+    await this.recall();
+    this.work.restart();
+    return this.identity!;
+  }
+
+  /** All rows of an entity, unconfirmed ones among them, in the order of their creation. */
+  rows(entity: EntityName): Row[] {
+    return this.store.memory.rows(entity);
+  }
+
+  row(entity: EntityName, id: string): Row | null {
+    return this.store.memory.view(keyOf(entity, id));
+  }
+
+  children(entity: EntityName, parent: string): Row[] {
+    return this.store.memory.children(entity, parent);
+  }
+
+  /** Saves a mutation and resolves with its dot once it is on disk. Throws a Refusal that any server would give. */
+  async write(intent: IntentName, changes: Change[], options: WriteOptions = {}): Promise<string> {
+    const base = options.base ?? basesOf(changes, (key) => this.store.memory.view(key));
+    const guard = (options.guard ?? []).map((one) => ({ field: null, value: null, ...one }));
+    const meant = { intent, changes, base, after: options.after ?? [], guard };
+    const photos = photosOf(changes).map((photo) => photo.sha256);
+    const saved = await this.store.save({ meant, nowMs: this.now(), ticket: this.newId(), photos, once: null });
+    this.work.wrote(saved!.lane);
+    return dotOfSaved(saved!);
+  }
+
+  newId(): string {
+    return newId(this.now(), this.ports);
+  }
+
+  /** Corrected time, ms since 1970. */
+  now(): number {
+    return this.clock.now();
+  }
+
+  /** The photo as a `photos` field takes it; its bytes are on disk, and follow the row that will name it. */
+  async attachPhoto(file: Blob): Promise<Photo> {
+    const { photo, blob } = await preparePhoto(this.ports, file);
+    const { sha256, size, type } = photo;
+    await this.store.blobs.add({ sha256, blob, size, type, state: 'draft', upload: null });
+    return photo;
+  }
+
+  /** The bytes from here or from the centre; null when they are in neither place, or out of reach. */
+  async photo(sha256: string): Promise<Blob | null> {
+    const here = await this.store.blobs.get(sha256);
+    const { ports, api, store } = this;
+    return here?.blob ?? fetchPhoto({ ports, api, store }, sha256);
+  }
+
+  /** What the centre has not settled, in the order in which it was saved. */
+  outbox(): OutboxItem[] {
+    const items = this.store.outbox.map((one): OutboxItem => ({
+      dot: dotOfSaved(one.saved),
+      lane: one.lane,
+      intent: one.saved.mutation.intent as IntentName,
+      at: one.at,
+      hash: one.hash,
+      photoBytes: photosOf(one.saved.mutation.changes).reduce((sum, photo) => sum + photo.size, 0),
+      state: one.held === null ? 'saved' : 'held',
+      mutation: one.saved.mutation,
+    }));
+    return items.sort((a, b) => (a.mutation.stamp < b.mutation.stamp ? -1 : 1));
+  }
+
+  /** What the ticks beside a row (`entity/id`) may say. */
+  receiptOf(rowKey: string): ReceiptState {
+    const touches = ({ saved }: { saved: Saved }): boolean =>
+      saved.mutation.changes.some((change) => keyOf(change.entity, change.id) === rowKey);
+    if (this.store.outbox.some(touches)) return { saved: true, arrived: null };
+    const awaited = this.store.awaiting.filter(touches).pop();
+    const row = this.store.memory.confirmedRow(rowKey);
+    return { saved: Boolean(awaited ?? row), arrived: awaited?.arrived ?? row?.arrived ?? null };
+  }
+
+  refused(): RefusedItem[] {
+    return this.store.refused.map((one): RefusedItem => ({
+      dot: dotOfSaved(one.saved),
+      verdict: one.verdict.verdict === 'quarantined' ? 'quarantined' : 'refused',
+      code: one.verdict.code as Code | null,
+      detail: one.verdict.detail,
+      at: one.at,
+      mutation: one.saved.mutation,
+    }));
+  }
+
+  /** The person has seen the refusal; its words leave this device. */
+  async dismiss(dot: string): Promise<void> {
+    const [, lane, n] = splitDot(dot);
+    await this.store.dismiss(lane, n);
+  }
+
+  /** A file with what has not reached the centre, signed, with neither token nor key. Null identity: throws. */
+  async exportUnsent(): Promise<Blob> {
+    const { identity, credentials, ports } = this;
+    if (!identity || !credentials) throw new Error('not enrolled');
+    const publicKey = await publicText(ports, credentials.keys);
+    const unsent = this.store.outbox.map((one) => one.saved);
+    const sign = (text: string): Promise<string> => signText(ports, credentials.keys, text);
+    return exportFile({ identity, publicKey, unsent, now: this.now(), sign });
+  }
+
+  get status(): DeviceStatus {
+    const { leading, shared } = this.work;
+    const age = shared.heardAt === null ? null : Math.max(0, this.ports.now() - shared.heardAt);
+    return {
+      online: this.work.online(),
+      heartbeatAge: age,
+      syncing: shared.syncing,
+      waiting: this.store.outbox.length,
+      photosWaiting: shared.photos.count,
+      photoBytesWaiting: shared.photos.bytes,
+      lastSync: shared.lastSync,
+      leader: leading,
+      behind: shared.behind,
+      storeLost: this.store.lost,
+      updateNeeded: this.store.outdated || shared.updateNeeded,
+      problem: shared.problem,
+      secure: this.ports.secure,
+    };
+  }
+
+  /** Calls back after any change, at most once per frame. The answer ends it. */
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  syncNow(): void {
+    this.work.syncNow();
+  }
+
+  /** Ends all work in this tab; what is on disk stays. */
+  close(): void {
+    this.work.stop();
+    this.store.close();
+  }
+
+  private changed(): void {
+    if (this.telling) return;
+    this.telling = true;
+    this.ports.frame(() => {
+      this.telling = false;
+      for (const listener of this.listeners) listener();
+    });
+  }
+}
+
+/** The photos that changes name, in fields that hold photos. */
+function photosOf(changes: readonly Change[]): Photo[] {
+  return changes.flatMap(({ entity, fields }) =>
+    Object.entries(fields)
+      .filter(([name, value]) => ENTITIES[entity]?.fields[name]?.kind === 'photos' && Array.isArray(value))
+      .flatMap(([, value]) => value as Photo[]),
+  );
+}

@@ -1,0 +1,238 @@
+/** The loop that keeps device and centre alike: push what waits, pull until every lane is complete, again later. */
+
+import { PULL_BYTES_MAX, PULL_BYTES_MIN, type Code, type SyncReply } from '../core/contract.ts';
+import type { Saved } from '../core/outbox.ts';
+import type { Key } from '../core/rows.ts';
+import type { Store } from '../store/store.ts';
+import { ProblemError, Unreachable, type Api } from './api.ts';
+import { backoffMs } from './backoff.ts';
+import type { CorrectedClock } from './clock.ts';
+import type { Ports } from './ports.ts';
+import { Rate } from './rate.ts';
+import { fitting, isWhole, syncBody } from './request.ts';
+import type { Identity } from './types.ts';
+
+export const POLL_MS = 10_000;
+/** While the line is open a poke comes first, and the timer only makes sure. */
+export const POLL_LIVE_MS = 60_000;
+/** More than this waiting above lane 0, and lane 0 goes alone beforehand. */
+const HEAVY_BYTES = 32 * 1024;
+const FIRST_RATE_BYTES_PER_MS = 128;
+
+export interface SyncParts {
+  ports: Pick<Ports, 'now' | 'random' | 'later' | 'visible'>;
+  api: Api;
+  store: Store;
+  clock: CorrectedClock;
+  app: string;
+  identity: () => Identity | null;
+  sign: (text: string) => Promise<string>;
+  /** The line to the centre is open. */
+  live: () => boolean;
+  /** Rows that are on disk now, in memory too. */
+  taken: (keys: ReadonlySet<Key>) => void;
+  /** The centre's log is another one. */
+  epoch: (epoch: string) => Promise<void>;
+  failed: (error: unknown) => void;
+  /** A mutation saved at this time waits a little yet. */
+  notYet: (saved: Saved, at: number) => boolean;
+  /** A sync ended well. */
+  synced: () => void;
+  changed: () => void;
+}
+
+export class SyncLoop {
+  syncing = false;
+  lastSync: number | null = null;
+  /** The last whole answer left a lane incomplete. */
+  behind = false;
+  problem: Code | 'offline' | null = null;
+  private readonly parts: SyncParts;
+  private readonly rate = new Rate(FIRST_RATE_BYTES_PER_MS);
+  private wanted = false;
+  private again = false;
+  private beside = false;
+  /** A held mutation is offered once after each start; its later verdict comes as a row. */
+  private offerHeld = true;
+  private readonly underWay = new Set<string>();
+  private failures = 0;
+  private cancelTimer: () => void = () => undefined;
+  private cancelSoon: (() => void) | null = null;
+
+  constructor(parts: SyncParts) {
+    this.parts = parts;
+  }
+
+  start(): void {
+    this.wanted = true;
+    this.kick();
+  }
+
+  stop(): void {
+    this.wanted = false;
+    this.cancelTimer();
+    this.cancelSoon?.();
+  }
+
+  /** Sync now, or right after what is under way. */
+  kick(): void {
+    this.again = true;
+    if (this.wanted && !this.syncing) void this.run();
+  }
+
+  /** Sync within `ms`, together with whatever else asks for it meanwhile. */
+  soon(ms: number): void {
+    if (this.cancelSoon) return;
+    this.cancelSoon = this.parts.ports.later(ms, () => {
+      this.cancelSoon = null;
+      this.kick();
+    });
+  }
+
+  /** Something urgent was written: it does not wait for a bulky request that is under way. */
+  urgent(): void {
+    if (!this.syncing) return this.kick();
+    this.again = true;
+    if (!this.wanted || this.beside) return;
+    this.beside = true;
+    this.round([0]).then(
+      () => (this.beside = false),
+      () => (this.beside = false), // The loop meets the same trouble, and tells it.
+    );
+  }
+
+  private async run(): Promise<void> {
+    this.cancelTimer();
+    this.syncing = true;
+    this.parts.changed();
+    let waitMs: number | null = null;
+    try {
+      while (this.again && this.wanted) {
+        this.again = false;
+        waitMs = await this.whole();
+      }
+      this.failures = 0;
+      this.problem = null;
+      this.parts.synced();
+    } catch (error) {
+      waitMs = this.fail(error);
+    }
+    this.syncing = false;
+    this.parts.changed();
+    if (this.wanted) this.wait(waitMs ?? (this.parts.live() ? POLL_LIVE_MS : POLL_MS));
+  }
+
+  private wait(ms: number): void {
+    this.cancelTimer = this.parts.ports.later(ms, () => {
+      if (this.failures || this.parts.ports.visible()) this.kick();
+      else this.wait(POLL_MS);
+    });
+  }
+
+  private fail(error: unknown): number {
+    this.problem = error instanceof ProblemError ? error.code : error instanceof Unreachable ? 'offline' : 'storage';
+    this.rate.failed();
+    this.again = false;
+    this.parts.failed(error);
+    return backoffMs(this.failures++, this.parts.ports.random());
+  }
+
+  /** Rounds until nothing more can be had. The centre's wish for a pause, if it has one. */
+  private async whole(): Promise<number | null> {
+    for (;;) {
+      if (!this.parts.identity()) return null;
+      if (this.behind || this.isHeavy()) await this.round([0]);
+      const { more, backoff } = await this.round(null);
+      if (!more || backoff) return backoff;
+    }
+  }
+
+  private isHeavy(): boolean {
+    const { outbox } = this.parts.store;
+    const above = outbox.filter((one) => one.lane > 0).reduce((sum, one) => sum + one.raw.length, 0);
+    return above > HEAVY_BYTES && outbox.some((one) => one.lane === 0);
+  }
+
+  /** One request and its answer, on disk when it resolves. `more`: another round would get further. */
+  private async round(lanes: number[] | null): Promise<{ more: boolean; backoff: number | null }> {
+    const maxBytes = this.rate.bytes(PULL_BYTES_MIN, PULL_BYTES_MAX);
+    const sending = fitting(this.sendable(lanes), maxBytes);
+    sending.forEach((saved) => this.underWay.add(saved.hash));
+    try {
+      const reply = await this.send(sending, lanes, maxBytes);
+      const backoff = reply.backoff ?? null;
+      if (reply.epoch === this.parts.identity()?.epoch) return { more: await this.take(reply, lanes), backoff };
+      await this.parts.epoch(reply.epoch);
+      return { more: true, backoff };
+    } finally {
+      sending.forEach((saved) => this.underWay.delete(saved.hash));
+    }
+  }
+
+  /** Takes an answer. True when it got this device further, and another round would get it further still. */
+  private async take(reply: SyncReply, lanes: number[] | null): Promise<boolean> {
+    const { store, taken } = this.parts;
+    const [before, waitingBefore] = [await store.cursors(), store.outbox.length];
+    taken(await store.take(reply));
+    if (lanes) return true;
+    const cursors = await store.cursors();
+    const whole = isWhole(reply.complete, cursors);
+    await this.noteWhole(whole, reply.now);
+    const further = JSON.stringify(before) !== JSON.stringify(cursors) || store.outbox.length < waitingBefore;
+    return further && (!whole || this.sendable(null).length > 0);
+  }
+
+  private async noteWhole(whole: boolean, now: number): Promise<void> {
+    this.behind = !whole;
+    this.offerHeld = false;
+    if (whole) {
+      this.lastSync = now;
+      await this.parts.store.write({ lastSync: now });
+    }
+    this.parts.changed();
+  }
+
+  /** What may be sent now: nothing twice at the same time. */
+  private sendable(lanes: number[] | null): Saved[] {
+    const { store, notYet } = this.parts;
+    return store.outbox
+      .filter((one) => (one.held === null || this.offerHeld) && !notYet(one.saved, one.at))
+      .filter((one) => lanes === null || lanes.includes(one.lane))
+      .map((one) => one.saved)
+      .filter((saved) => !this.underWay.has(saved.hash));
+  }
+
+  private async send(sending: Saved[], lanes: number[] | null, maxBytes: number): Promise<SyncReply> {
+    const { ports, api, clock, store, sign, app } = this.parts;
+    const request = {
+      identity: this.parts.identity()!,
+      sending,
+      waiting: { count: store.outbox.length, oldest: least(store.outbox.map((one) => one.at)) },
+      cursors: await store.cursors(),
+      lanes,
+      maxBytes,
+      clock: ports.now(),
+      app,
+    };
+    const body = await syncBody(request, sign);
+    const sentMs = ports.now();
+    const headers = { 'Content-Type': 'application/json' };
+    const text = await api.ask({ method: 'POST', path: '/v1/sync', body, headers }, (response) => response.text());
+    this.rate.measured(body.length + text.length, ports.now() - sentMs);
+    const reply: SyncReply = parsed(text);
+    if (clock.measure(sentMs, reply.now)) await store.write({ offset: clock.offsetMs });
+    return reply;
+  }
+}
+
+function parsed(text: string): SyncReply {
+  try {
+    return JSON.parse(text) as SyncReply;
+  } catch {
+    throw new Unreachable('the answer is no JSON'); // A portal or proxy stood in the way.
+  }
+}
+
+function least(times: number[]): number | null {
+  return times.reduce<number | null>((least, time) => (least === null || time < least ? time : least), null);
+}

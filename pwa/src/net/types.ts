@@ -1,0 +1,96 @@
+/** What the screens see of the device: the types of the facade in `device.ts`. */
+
+import type { Code, DeviceKindName, IntentName, Mutation, Role, Value } from '../core/contract.ts';
+
+export type { Change, Code, EntityName, IntentName, Row, Value } from '../core/contract.ts';
+
+/** Who this device is and for whom it speaks; given by enrolment, kept on disk. */
+export interface Identity {
+  realm: string;
+  centre: string;
+  centreName: string;
+  epoch: string;
+  replica: string;
+  session: string;
+  actor: string;
+  actorName: string;
+  unit: string;
+  unitName: string;
+  kind: DeviceKindName;
+  roles: Role[];
+}
+
+/** A photo as a `photos` field holds it. `thumb` is a data URL of at most 8 KB of picture. */
+export interface Photo {
+  sha256: string;
+  size: number;
+  type: string;
+  thumb: string;
+}
+
+/** One thing written here that the centre has not settled yet. */
+export interface OutboxItem {
+  dot: string;
+  lane: number;
+  intent: IntentName;
+  /** Corrected ms at which it was saved. */
+  at: number;
+  hash: string;
+  /** Bytes of its photos that still wait for their turn. */
+  photoBytes: number;
+  /** `held`: the centre has it, and waits for something it builds on. */
+  state: 'saved' | 'held';
+  mutation: Mutation;
+}
+
+/** Something written here that the centre did not take; its words stay until a person dismisses it. */
+export interface RefusedItem {
+  dot: string;
+  verdict: 'refused' | 'quarantined';
+  code: Code | null;
+  detail: string | null;
+  at: number;
+  mutation: Mutation;
+}
+
+/** For ✓ (saved on this device) and ✓✓ (`arrived`: when the centre had it, by the centre's clock). */
+export interface ReceiptState {
+  saved: boolean;
+  arrived: number | null;
+}
+
+export interface DeviceStatus {
+  /** The centre answered within the last two heartbeats. */
+  online: boolean;
+  /** Ms since the centre last answered anything; null when it never did. */
+  heartbeatAge: number | null;
+  syncing: boolean;
+  /** Mutations that wait for a final verdict. */
+  waiting: number;
+  /** Photos of settled mutations that wait to be uploaded, and their bytes. */
+  photosWaiting: number;
+  photoBytesWaiting: number;
+  /** Corrected ms of the last sync that completed every lane: 数据截至. Null before the first. */
+  lastSync: number | null;
+  /** This tab does the syncing; others follow it. */
+  leader: boolean;
+  /** The last answer left some lane incomplete. */
+  behind: boolean;
+  /** The database failed twice: the screen asks to reopen. */
+  storeLost: boolean;
+  /** Another tab has a newer version of the app, or the centre asks for one. */
+  updateNeeded: boolean;
+  /** Why the last try failed; null when it did not. `offline` when nothing answered. */
+  problem: Code | 'offline' | null;
+  /** Keys, camera and position work: the page came over https or from this machine. */
+  secure: boolean;
+}
+
+export interface WriteOptions {
+  /** Dots that must be applied first, when this is judged elsewhere or in another lane. */
+  after?: string[];
+  /** Replaces the dots that the row on this device would give: `{"entity/id": {field: [dots]}}`. */
+  base?: Record<string, Record<string, string[]>>;
+  /** Conditions judged at the row's home. */
+  guard?: { row: string; check: string; field?: string | null; value?: Value }[];
+}

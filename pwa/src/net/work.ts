@@ -1,0 +1,228 @@
+/** What goes on behind the screens of one tab: leading or following, syncing, the open line, receipts, uploads. */
+
+import type { Code } from '../core/contract.ts';
+import type { Saved } from '../core/outbox.ts';
+import type { Key } from '../core/rows.ts';
+import type { TabChannel } from '../store/channel.ts';
+import type { Store } from '../store/store.ts';
+import { ProblemError, Unreachable, type Api } from './api.ts';
+import type { CorrectedClock } from './clock.ts';
+import { Connection, type SharedStatus } from './connection.ts';
+import type { Credentials } from './enrol.ts';
+import { signText } from './keys.ts';
+import { Leader } from './leader.ts';
+import { Live, SILENCE_MS_MAX } from './live.ts';
+import type { Ports } from './ports.ts';
+import { Receipts, isRoutineReceipt } from './receipts.ts';
+import { SyncLoop } from './sync.ts';
+import type { Identity } from './types.ts';
+import { Uploader } from './upload.ts';
+
+/** Each device draws how long its receipts of routine orders wait, up to this, so that a thousand phones do not answer at once. */
+const ROUTINE_RECEIPT_MS_MAX = 2_000;
+const UPDATE_CODES: ReadonlySet<Code> = new Set(['protocol']);
+
+export interface WorkParts {
+  ports: Ports;
+  name: string;
+  app: string;
+  store: Store;
+  channel: TabChannel;
+  api: Api;
+  clock: CorrectedClock;
+  identity: () => Identity | null;
+  credentials: () => Credentials | null;
+  adopt: (identity: Identity) => void;
+  newId: () => string;
+  changed: () => void;
+}
+
+export class Work {
+  private readonly parts: WorkParts;
+  private readonly leader: Leader;
+  private readonly connection: Connection;
+  private readonly sync: SyncLoop;
+  private readonly live: Live;
+  private readonly uploader: Uploader;
+  private readonly receipts: Receipts;
+  /** The leading tab's words, while another one leads. */
+  private told: SharedStatus | null = null;
+  private updateNeeded = false;
+  private readonly spreadMs: number;
+  private unlisten: (() => void)[] = [];
+
+  constructor(parts: WorkParts) {
+    this.parts = parts;
+    const { ports, api, store, clock, app, identity, newId } = parts;
+    const changed = (): void => this.changed();
+    this.spreadMs = Math.floor(ports.random() * ROUTINE_RECEIPT_MS_MAX);
+    this.leader = new Leader(ports, `${parts.name}-sync`);
+    this.connection = new Connection(ports, changed);
+    this.uploader = new Uploader({ ports, api, store, changed });
+    this.receipts = new Receipts({ store, identity, now: () => clock.now(), newId });
+    this.live = new Live({
+      ports,
+      hello: () => this.hello(),
+      moved: (scope, lane, seq) => void this.moved(scope, lane, seq),
+      heard: () => this.connection.heard(),
+      changed,
+    });
+    this.sync = new SyncLoop({
+      ...{ ports, api, store, clock, app, identity, changed },
+      sign: (text) => this.sign(text),
+      live: () => this.live.up,
+      taken: (keys) => this.taken(keys),
+      epoch: (epoch) => this.newEpoch(epoch),
+      failed: (error) => this.failed(error),
+      notYet: (saved, at) => this.notYet(saved, at),
+      synced: () => this.upload(),
+    });
+    api.onAnswer = () => this.connection.heard();
+  }
+
+  get leading(): boolean {
+    return this.leader.leading;
+  }
+
+  /** What screens show of the connection: this tab's own words while it leads, else the leading tab's. */
+  get shared(): SharedStatus {
+    if (!this.leading && this.told) return this.told;
+    return {
+      heardAt: this.connection.heardAt,
+      failed: this.connection.failed,
+      syncing: this.sync.syncing,
+      lastSync: this.sync.lastSync,
+      behind: this.sync.behind,
+      problem: this.sync.problem,
+      updateNeeded: this.updateNeeded,
+      photos: this.uploader.waiting,
+    };
+  }
+
+  online(): boolean {
+    const { heardAt, failed } = this.shared;
+    return heardAt !== null && !failed && this.parts.ports.now() - heardAt <= SILENCE_MS_MAX;
+  }
+
+  /** When this device last was whole, from disk. */
+  async recall(): Promise<void> {
+    this.sync.lastSync = await this.parts.store.read<number | null>('lastSync', null);
+  }
+
+  start(): void {
+    const { ports, channel, store } = this.parts;
+    channel.listen((message) => {
+      if (message.kind === 'ask') void store.caughtUp().then(() => this.leading && this.wrote(message.lane));
+      if (message.kind === 'status') this.follow(message.status as SharedStatus);
+    });
+    const wake = (): void => this.syncNow();
+    this.unlisten = [ports.on('visible', wake), ports.on('online', wake)];
+    this.leader.start(() => this.lead());
+  }
+
+  /** The identity is another one now. */
+  restart(): void {
+    if (!this.leading) return;
+    this.live.stop();
+    this.lead();
+  }
+
+  stop(): void {
+    this.unlisten.forEach((end) => end());
+    this.sync.stop();
+    this.live.stop();
+    this.connection.stop();
+    this.leader.stop();
+  }
+
+  syncNow(): void {
+    if (!this.leading) return this.parts.channel.post({ kind: 'ask', lane: null });
+    this.live.retry();
+    this.sync.kick();
+  }
+
+  /** Something was written in this tab or, as it told, in another. Null: somebody only wants to be in step. */
+  wrote(lane: number | null): void {
+    if (!this.leading) return this.parts.channel.post({ kind: 'ask', lane });
+    if (lane === null) return this.syncNow();
+    if (lane <= 1) this.uploader.giveWay();
+    if (lane === 0) this.sync.urgent();
+    else this.sync.kick();
+  }
+
+  private lead(): void {
+    this.changed();
+    if (!this.parts.identity()) return;
+    this.live.start();
+    this.sync.start();
+    void this.receipt(this.receipts.afterStart());
+    this.quietly(this.uploader.count());
+  }
+
+  private follow(status: SharedStatus): void {
+    if (this.leading) return;
+    this.told = status;
+    this.sync.lastSync = status.lastSync;
+    this.parts.changed();
+  }
+
+  private changed(): void {
+    if (this.leading) this.parts.channel.post({ kind: 'status', status: this.shared });
+    this.parts.changed();
+  }
+
+  private hello(): { token: string; replica: string } | null {
+    const [identity, credentials] = [this.parts.identity(), this.parts.credentials()];
+    return identity && credentials && { token: credentials.token, replica: identity.replica };
+  }
+
+  private sign(text: string): Promise<string> {
+    return signText(this.parts.ports, this.parts.credentials()!.keys, text);
+  }
+
+  private async moved(scope: string, lane: number, seq: number): Promise<void> {
+    const cursors = await this.parts.store.cursors();
+    if ((cursors[scope]?.[lane] ?? 0) < seq) this.sync.kick();
+  }
+
+  /** The rows are on disk: now, and not before, their receipts may be written. */
+  private taken(keys: ReadonlySet<Key>): void {
+    void this.receipt(this.receipts.after(keys));
+  }
+
+  private async receipt(writing: Promise<string[]>): Promise<void> {
+    const urgencies = await writing.catch((error: unknown) => (this.failed(error), []));
+    if (!urgencies.length) return;
+    if (urgencies.some((one) => one !== 'routine')) this.sync.urgent();
+    else this.sync.soon(this.spreadMs);
+  }
+
+  private notYet(saved: Saved, at: number): boolean {
+    const age = this.parts.clock.now() - at;
+    return age >= 0 && age < this.spreadMs && isRoutineReceipt(saved, this.parts.store);
+  }
+
+  private upload(): void {
+    this.quietly(this.uploader.run());
+  }
+
+  private async newEpoch(epoch: string): Promise<void> {
+    const identity = { ...this.parts.identity()!, epoch };
+    await this.parts.store.newEpoch(identity);
+    this.parts.adopt(identity);
+  }
+
+  private failed(error: unknown): void {
+    if (error instanceof ProblemError && UPDATE_CODES.has(error.code)) this.updateNeeded = true;
+    if (error instanceof Unreachable) {
+      this.connection.silent();
+      this.live.restart();
+    }
+    this.changed();
+  }
+
+  /** Work whose failure the status shows, and which the next sync begins again. */
+  private quietly(work: Promise<unknown>): void {
+    work.catch((error: unknown) => this.failed(error));
+  }
+}

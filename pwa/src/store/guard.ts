@@ -1,0 +1,82 @@
+/**
+ * Every call to the database goes through here. Some browsers drop the connection after the app was in the
+ * background: the call is tried once more on a new connection, and a second failure is told to the person.
+ */
+
+import type { Database } from './database.ts';
+
+const LOST = new Set(['DatabaseClosedError', 'UnknownError', 'InvalidStateError']);
+
+/** The database failed twice in a row: nothing can be saved until the app is opened again. */
+export class StoreLost extends Error {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    super('the database was lost');
+    this.name = 'StoreLost';
+    this.cause = cause;
+  }
+}
+
+export class Guard {
+  /** The last call failed on two connections. */
+  lost = false;
+  /** Another tab has opened a newer database; this one must reload. */
+  outdated = false;
+  private readonly database: Database;
+  private readonly changed: () => void;
+
+  constructor(database: Database, changed: () => void) {
+    this.database = database;
+    this.changed = changed;
+    database.on('versionchange', () => {
+      database.close();
+      this.outdated = true;
+      changed();
+      return false;
+    });
+  }
+
+  /** The answer of `work`, tried at most twice. */
+  async run<T>(work: (database: Database) => Promise<T>): Promise<T> {
+    try {
+      if (!this.database.isOpen()) await this.open();
+      return this.well(await work(this.database));
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      return this.again(work, error);
+    }
+  }
+
+  private async again<T>(work: (database: Database) => Promise<T>, first: unknown): Promise<T> {
+    if (this.outdated) throw new StoreLost(first);
+    try {
+      this.database.close();
+      await this.open();
+      return this.well(await work(this.database));
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      this.lost = true;
+      this.changed();
+      throw new StoreLost(error);
+    }
+  }
+
+  private async open(): Promise<void> {
+    if (this.outdated) throw new StoreLost('outdated');
+    await this.database.open();
+  }
+
+  private well<T>(answer: T): T {
+    if (this.lost) {
+      this.lost = false;
+      this.changed();
+    }
+    return answer;
+  }
+}
+
+function isLost(error: unknown): boolean {
+  const { name = '', inner } = (error ?? {}) as { name?: string; inner?: { name?: string } };
+  return LOST.has(name) || LOST.has(inner?.name ?? '');
+}

@@ -1,0 +1,79 @@
+/** The page's side of the service worker: says when the app works offline, and when a new version waits. */
+
+type Apply = () => void;
+
+const listeners = new Set<(apply: Apply) => void>();
+let waiting: ServiceWorker | null = null;
+let registration: ServiceWorkerRegistration | undefined;
+
+const apply: Apply = () => waiting?.postMessage({ type: 'apply-update' });
+
+/**
+ * Calls back when a new version waits, at once if one already does. Calling `apply` reloads every open tab once:
+ * the caller shows a banner, and never applies during an alarm, a draft or an upload. Returns the unsubscriber.
+ */
+export function onUpdateReady(listener: (apply: Apply) => void): () => void {
+  listeners.add(listener);
+  if (waiting) listener(apply);
+  return () => listeners.delete(listener);
+}
+
+/** Asks the server for a newer version; quiet without a network. */
+export async function checkForUpdate(): Promise<void> {
+  await registration?.update().catch(() => undefined);
+}
+
+/**
+ * Fetches what the first screen did without (map, scanner). Resolves true when all of the app works offline,
+ * false when a file is missing or no worker answers within `timeoutMs`.
+ */
+export function fillLazy(timeoutMs = 120_000): Promise<boolean> {
+  return new Promise((resolve) => {
+    const worker = navigator.serviceWorker?.controller;
+    if (!worker) return resolve(false);
+    const done = (complete: boolean) => {
+      clearTimeout(timer);
+      navigator.serviceWorker.removeEventListener('message', hear);
+      resolve(complete);
+    };
+    const hear = (event: MessageEvent) => event.data?.type === 'lazy-filled' && done(event.data.complete === true);
+    const timer = setTimeout(() => done(false), timeoutMs);
+    navigator.serviceWorker.addEventListener('message', hear);
+    worker.postMessage({ type: 'fill-lazy' });
+  });
+}
+
+/** Registers the worker. Sets `data-sw="ready"` on <html> once it controls this page. Does nothing without a secure context. */
+export async function registerServiceWorker(base: string = import.meta.env.BASE_URL): Promise<void> {
+  const container = navigator.serviceWorker;
+  if (!container) return;
+  let reloading = false;
+  let controlled = container.controller !== null;
+  container.addEventListener('controllerchange', () => {
+    if (controlled && !reloading) {
+      reloading = true;
+      location.reload();
+    }
+    controlled = true;
+    markReady();
+  });
+  if (controlled) markReady();
+  registration = await container.register(`${base}sw.js`, { scope: base, updateViaCache: 'none' });
+  watch(registration);
+}
+
+function watch(reg: ServiceWorkerRegistration): void {
+  const offer = () => {
+    if (!reg.waiting || !reg.active || reg.waiting === waiting) return;
+    waiting = reg.waiting;
+    listeners.forEach((listener) => listener(apply));
+  };
+  const follow = (worker: ServiceWorker | null) => worker?.addEventListener('statechange', offer);
+  offer();
+  follow(reg.installing);
+  reg.addEventListener('updatefound', () => follow(reg.installing));
+}
+
+function markReady(): void {
+  document.documentElement.dataset.sw = 'ready';
+}

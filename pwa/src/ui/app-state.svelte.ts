@@ -1,0 +1,76 @@
+/** The one reactive view of the device: screens read through `app.read`, and the clock ticks here. */
+
+import { SvelteSet } from 'svelte/reactivity';
+import { Device } from '../net/device.ts';
+
+const TICK_MS = 1000;
+
+/** Why the app must not reload just now. */
+export type Busy = 'alarm' | 'draft' | 'upload';
+
+class AppState {
+  /** The device once its database is open; null while it opens or when it cannot be opened. */
+  device = $state.raw<Device | null>(null);
+  /** Why the database cannot be opened, if so. */
+  failure = $state<string | null>(null);
+  /** Corrected time in ms, renewed every second while the page is in view. */
+  now = $state(0);
+  /** What a reload would disturb; a screen adds its reason and takes it away. */
+  busy = new SvelteSet<Busy>();
+  /** The last short message, shown until it fades. `id` tells two equal ones apart. */
+  message = $state.raw<{ id: number; text: string } | null>(null);
+  #version = $state(0);
+  #said = 0;
+
+  /** Open the device and follow its changes. The answer ends both. */
+  start(): () => void {
+    let ended = false;
+    let stop = () => {};
+    Device.open().then(
+      (device) => {
+        if (ended) return;
+        stop = this.#follow(device);
+      },
+      (error: unknown) => (this.failure = String(error)),
+    );
+    return () => {
+      ended = true;
+      stop();
+    };
+  }
+
+  /** What `of` says of the device now; a screen that read it is drawn again after any change. */
+  read<T>(of: (device: Device) => T): T {
+    void this.#version;
+    if (!this.device) throw new Error('the device is not open');
+    return of(this.device);
+  }
+
+  /** Draw everything again: the device became another, as by enrolment. */
+  changed(): void {
+    this.#version += 1;
+  }
+
+  /** Say shortly what was done. */
+  say(text: string): void {
+    this.message = { id: ++this.#said, text };
+  }
+
+  #follow(device: Device): () => void {
+    const tick = () => {
+      if (document.visibilityState === 'visible') this.now = device.now();
+    };
+    this.device = device;
+    this.now = device.now();
+    const off = device.subscribe(() => (this.#version += 1));
+    const timer = setInterval(tick, TICK_MS);
+    document.addEventListener('visibilitychange', tick);
+    return () => {
+      off();
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', tick);
+    };
+  }
+}
+
+export const app = new AppState();

@@ -1,0 +1,28 @@
+/** A newer version that waits, and whether it may be taken now. */
+
+import { onUpdateReady } from '../../sw/register.ts';
+import { app } from '../app-state.svelte.ts';
+
+class Updates {
+  ready = $state(false);
+  #apply: () => void = () => undefined;
+
+  /** Hear of new versions until the answer is called. */
+  follow(): () => void {
+    return onUpdateReady((apply) => {
+      this.#apply = apply;
+      this.ready = true;
+    });
+  }
+
+  /** Never during an alarm, a draft or an upload. */
+  get allowed(): boolean {
+    return app.busy.size === 0 && !app.read(({ status }) => status.syncing && status.photosWaiting > 0);
+  }
+
+  take(): void {
+    if (this.allowed) this.#apply();
+  }
+}
+
+export const updates = new Updates();

@@ -1,0 +1,36 @@
+/** Help calls of the person at this device, and how far each got. */
+
+import type { Row } from '../../../core/contract.ts';
+import type { Reader } from './order.ts';
+
+/** Older calls are history, not help. */
+const RECENT_MS = 12 * 3600_000;
+
+export interface HelpCall {
+  call: Row;
+  /** The centre's first answer; null while nobody answered. */
+  answer: Row | null;
+}
+
+/** Recent calls of a person, newest first. */
+export function callsOf(device: Reader, actor: string, now: number): HelpCall[] {
+  return device
+    .rows('help_call')
+    .filter((call) => call.actor === actor && now - call.fields.at < RECENT_MS)
+    .sort((a, b) => b.fields.at - a.fields.at)
+    .map((call) => ({ call, answer: firstOf(device.children('help_answer', call.id)) }));
+}
+
+function firstOf(answers: readonly Row[]): Row | null {
+  return answers.reduce<Row | null>((first, row) => (!first || row.fields.at < first.fields.at ? row : first), null);
+}
+
+/** Resolves with what comes first: the value, or null after `ms` or once `signal` fires. */
+export function within<T>(value: Promise<T>, ms: number, signal: AbortSignal): Promise<T | null> {
+  return new Promise((resolve) => {
+    const none = () => resolve(null);
+    const timer = setTimeout(none, Math.max(0, ms));
+    signal.addEventListener('abort', none, { once: true });
+    value.then(resolve, none).finally(() => clearTimeout(timer));
+  });
+}

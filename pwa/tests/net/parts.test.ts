@@ -1,0 +1,224 @@
+/** The small parts: waiting, rates, bodies, errors, clocks. */
+
+import { describe, expect, test } from 'vitest';
+import { Api, ProblemError, REQUEST_MS_MAX, Unreachable } from '../../src/net/api.ts';
+import { BACKOFF_MS_MAX, backoffMs } from '../../src/net/backoff.ts';
+import { base64url } from '../../src/net/base64.ts';
+import { CorrectedClock, ROUND_TRIP_MS_MAX } from '../../src/net/clock.ts';
+import { Rate } from '../../src/net/rate.ts';
+import { fitting, isWhole, syncBody } from '../../src/net/request.ts';
+import { savedFrom } from '../../src/core/replica.ts';
+import { Disk, saving, step } from '../store/world.ts';
+import { Time, World, enrolled, json, problem, until } from './world.ts';
+
+test('waiting doubles up to a minute, spread over its second half', () => {
+  expect([0, 1, 2].map((n) => backoffMs(n, 0))).toEqual([500, 1_000, 2_000]);
+  expect(backoffMs(50, 0.999)).toBeLessThanOrEqual(BACKOFF_MS_MAX);
+  expect(backoffMs(50, 0)).toBe(BACKOFF_MS_MAX / 2);
+});
+
+test('a rate follows what was measured and stays within its bounds', () => {
+  const rate = new Rate(100);
+  expect(rate.bytes(1, 1e9)).toBe(200_000);
+  rate.measured(1_000_000, 2_000);
+  expect(rate.bytes(1, 1e9)).toBe(600_000);
+  rate.measured(10, 5_000);
+  expect(rate.bytes(1, 1e9)).toBe(600_000);
+  rate.failed();
+  expect(rate.bytes(1, 1e9)).toBe(300_000);
+  expect(rate.bytes(1, 1_000)).toBe(1_000);
+});
+
+test('bytes become text without padding', () => {
+  expect(base64url(Uint8Array.of(0xfb, 0xff, 0xfe, 1))).toBe('-__-AQ');
+});
+
+describe('the clock', () => {
+  test('takes the middle of the round trip', () => {
+    const time = new Time();
+    const clock = new CorrectedClock({ now: () => time.nowMs }, 0);
+    const sent = time.nowMs;
+    time.pass(200);
+    expect(clock.measure(sent, sent + 5_100)).toBe(true);
+    expect(clock.offsetMs).toBe(5_000);
+    expect(clock.now()).toBe(time.nowMs + 5_000);
+  });
+
+  test('learns nothing from a slow answer or from a device clock that jumped', () => {
+    const time = new Time();
+    const clock = new CorrectedClock({ now: () => time.nowMs }, 7);
+    const sent = time.nowMs;
+    time.pass(ROUND_TRIP_MS_MAX + 1);
+    expect(clock.measure(sent, 0)).toBe(false);
+    expect(clock.measure(time.nowMs + 1, 0)).toBe(false);
+    expect(clock.offsetMs).toBe(7);
+  });
+});
+
+describe('a request', () => {
+  const api = (answer: () => Promise<Response>, time = new Time()): Api =>
+    new Api({ now: () => time.nowMs, later: time.later, fetch: answer });
+
+  test('that is refused has the code', async () => {
+    const asked = api(async () => problem(403, 'revoked')).json({ method: 'GET', path: '/x' });
+    await expect(asked).rejects.toMatchObject({ code: 'revoked', status: 403 });
+  });
+
+  test('that a proxy answers in its own words is a problem without a known code', async () => {
+    const asked = api(async () => new Response('<h1>502</h1>', { status: 502 })).json({ method: 'GET', path: '/x' });
+    await expect(asked).rejects.toBeInstanceOf(ProblemError);
+    await expect(
+      api(async () => json({ code: 'toString' }, 500)).json({ method: 'GET', path: '/x' }),
+    ).rejects.toMatchObject({
+      code: 'internal',
+    });
+  });
+
+  test('that nobody answers ends in time', async () => {
+    const time = new Time();
+    const hanging = new Api({
+      now: () => time.nowMs,
+      later: time.later,
+      fetch: (_path, { signal }) =>
+        new Promise((_resolve, reject) => signal!.addEventListener('abort', () => reject(new Error('aborted')))),
+    });
+    const asked = hanging.json({ method: 'GET', path: '/x' });
+    time.pass(REQUEST_MS_MAX);
+    await expect(asked).rejects.toBeInstanceOf(Unreachable);
+  });
+
+  test('that a login page answers is no answer', async () => {
+    const asked = api(async () => new Response('<h1>welcome</h1>')).json({ method: 'GET', path: '/x' });
+    await expect(asked).rejects.toBeInstanceOf(Unreachable);
+  });
+});
+
+describe('the body of a sync', () => {
+  const parts = {
+    identity: { centre: 'c1', epoch: 'e1', replica: 'r1' },
+    waiting: { count: 2, oldest: 5 },
+    cursors: { directory: { '2': 4 } },
+    lanes: null,
+    maxBytes: 100,
+    clock: 1,
+    app: 'test',
+  };
+
+  test('holds the exact bytes of each mutation, urgent lanes first', async () => {
+    const store = await new Disk().store();
+    const fields = { target: 't', directive: 'd', unit: 'u', round: 1, at: 1, kind: 'progress', text: '𠮷' };
+    const later = await store.save(saving('feedback.add', [{ op: 'create', entity: 'feedback', id: 'f', fields }]));
+    const urgent = await store.save(saving('target.step', [step('a')]));
+    const body = await syncBody(
+      { ...parts, sending: [later!, urgent!] },
+      async (text) => `sig of ${text.split('\n')[3]}`,
+    );
+    expect(body).toContain(`"mutations":[${later!.raw}]`);
+    const { runs, centre, outbox, cursors, protocol } = JSON.parse(body);
+    expect(runs.map((run: { lane: number; sig: string }) => [run.lane, run.sig])).toEqual([
+      [0, 'sig of 0'],
+      [1, 'sig of 1'],
+    ]);
+    expect({ centre, outbox, cursors, protocol }).toMatchObject({ centre: 'c1', outbox: { count: 2 }, protocol: 1 });
+  });
+
+  test('takes what fits, in order, and at least one', () => {
+    const one = (n: number, size: number) => ({ ...savedFrom('{}'), lane: 0, n, raw: 'x'.repeat(size) });
+    const saved = [one(3, 10), one(1, 10), one(2, 1_000), one(4, 1)];
+    expect(fitting(saved, 3_100).map((each) => each.n)).toEqual([1, 2, 3, 4]);
+    expect(fitting(saved, 300).map((each) => each.n)).toEqual([1]);
+    expect(fitting([one(2, 1_000)], 3).map((each) => each.n)).toEqual([2]);
+  });
+
+  test('an answer is whole when every lane of every scope is', () => {
+    const cursors = { a: {}, b: {} };
+    expect(isWhole({ a: [0, 1, 2, 3, 4], b: [0, 1, 2, 3, 4] }, cursors)).toBe(true);
+    expect(isWhole({ a: [0, 1, 2, 3, 4], b: [0] }, cursors)).toBe(false);
+    expect(isWhole({ a: [0, 1, 2, 3, 4] }, cursors)).toBe(false);
+  });
+});
+
+describe('the loop', () => {
+  test('tries again later and later while nobody answers, and at once when the network is there', async () => {
+    const [device, centre, world] = await enrolled();
+    world.reachable = false;
+    const waits: number[] = [];
+    device.syncNow();
+    for (let i = 0; i < 3; i++) {
+      const asked = world.asked.length;
+      await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'offline' }));
+      waits.push(world.time.wait);
+      world.time.pass(world.time.wait);
+      await until(() => expect(world.asked.length).toBeGreaterThan(asked));
+    }
+    expect(waits).toEqual([500, 1_000, 2_000]);
+    world.reachable = true;
+    const syncs = centre.syncs.length;
+    world.happen('online');
+    await until(() => expect(centre.syncs.length).toBeGreaterThan(syncs));
+    await until(() => expect(device.status).toMatchObject({ online: true, problem: null }));
+  });
+
+  test('polls in view and not out of it', async () => {
+    const [device, centre, world] = await enrolled();
+    const syncs = centre.syncs.length;
+    world.isVisible = false;
+    world.time.pass(10_000);
+    await until(() => expect(device.status.syncing).toBe(false));
+    expect(centre.syncs.length).toBe(syncs);
+    world.isVisible = true;
+    world.time.pass(10_000);
+    await until(() => expect(centre.syncs.length).toBe(syncs + 1));
+  });
+
+  test('a poke of what is not here yet makes it sync', async () => {
+    const [device, centre, world] = await enrolled();
+    const socket = world.sockets[0]!;
+    socket.onopen?.();
+    socket.say({ hello: { scopes: { 'unit/u1': { '0': 10 } } } });
+    await until(() => expect(device.status.syncing).toBe(false));
+    const syncs = centre.syncs.length;
+    socket.say({ scope: 'unit/u1', lane: 0, seq: 11, prev: 10 });
+    await until(() => expect(centre.syncs.length).toBe(syncs + 1));
+  });
+
+  test('goes on until every lane is complete, lane 0 alone first while it is behind', async () => {
+    const [device, centre] = await enrolled();
+    const start = centre.syncs.length;
+    let answers = 0;
+    centre.next = ({ lanes }) =>
+      lanes || ++answers > 3
+        ? {}
+        : { complete: {}, pages: [{ scope: 'directory', lane: 2, next: 20 + answers, rows: [], out: [] }] };
+    device.syncNow();
+    await until(() => expect(device.status).toMatchObject({ syncing: false, behind: false }));
+    expect(answers).toBe(4);
+    expect(centre.syncs.slice(start).map((one) => one.lanes)).toEqual([null, [0], null, [0], null, [0], null]);
+  });
+
+  test('a centre that wants a newer app is obeyed without losing anything', async () => {
+    const [device, , world] = await enrolled();
+    world.answer = () => problem(426, 'protocol');
+    await device.write('target.step', [step('a')]);
+    await until(() => expect(device.status).toMatchObject({ updateNeeded: true, problem: 'protocol', waiting: 1 }));
+  });
+
+  test('says that the centre was silent for too long', async () => {
+    const [device, , world] = await enrolled();
+    expect(device.status.online).toBe(true);
+    world.isVisible = false;
+    let told = 0;
+    device.subscribe(() => told++);
+    world.time.pass(31_000);
+    expect(device.status).toMatchObject({ online: false, heartbeatAge: 31_000 });
+    await until(() => expect(told).toBeGreaterThan(0));
+  });
+});
+
+test('an answer that is no JSON is as good as none', async () => {
+  const world = new World();
+  const [device] = await enrolled(world);
+  world.answer = () => new Response('<h1>portal</h1>');
+  device.syncNow();
+  await until(() => expect(device.status.problem).toBe('offline'));
+});

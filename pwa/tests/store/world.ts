@@ -1,0 +1,119 @@
+/** Fakes for tests of the store: one disk that several tabs share, and rows and answers in short. */
+
+import { IDBFactory, IDBKeyRange } from 'fake-indexeddb';
+import type { Change, Page, Row, SyncReply, Value, Verdict } from '../../src/core/contract.ts';
+import type { TabChannel, TabMessage } from '../../src/store/channel.ts';
+import type { SaveRequest } from '../../src/store/save.ts';
+import { Store } from '../../src/store/store.ts';
+
+export const REPLICA = '0193a0aa-0000-7000-8000-000000000001';
+export const ME = { realm: 'realm-1', replica: REPLICA, session: 's1', actor: 'p1', epoch: 'e1', centre: 'c1' };
+export const T = 1_760_000_000_000;
+
+/** Tabs that hear each other at once. */
+export class Tabs {
+  private readonly lines = new Set<(message: TabMessage) => void>();
+
+  channel(): TabChannel {
+    const mine = new Set<(message: TabMessage) => void>();
+    return {
+      post: (message) => this.lines.forEach((hear) => !mine.has(hear) && hear(message)),
+      listen: (hear) => mine.add(hear) && this.lines.add(hear),
+      close: () => mine.forEach((hear) => this.lines.delete(hear)),
+    };
+  }
+}
+
+export class Disk {
+  readonly indexedDB = new IDBFactory() as unknown as globalThis.IDBFactory;
+  readonly tabs = new Tabs();
+
+  async store(): Promise<Store> {
+    const store = await Store.open({
+      name: 'test',
+      channel: this.tabs.channel(),
+      indexedDB: this.indexedDB,
+      IDBKeyRange: IDBKeyRange as unknown as typeof globalThis.IDBKeyRange,
+    });
+    if (!(await store.read('identity', null))) await store.write({ identity: ME });
+    return store;
+  }
+}
+
+/** Everything that is under way in any tab has ended. */
+export async function quiet(...stores: Store[]): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    for (const store of stores) await store.dismiss(9, 9);
+  }
+}
+
+export const step = (id: string, fields: Record<string, Value> = {}): Change => ({
+  op: 'create',
+  entity: 'step',
+  id,
+  fields: {
+    target: 't1',
+    directive: 'd1',
+    unit: 'u1',
+    round: 1,
+    at: T,
+    step: 'signed',
+    version: 1,
+    route: 'device',
+    ...fields,
+  },
+});
+
+let tickets = 0;
+export function saving(intent: string, changes: Change[], more: Partial<SaveRequest> = {}): SaveRequest {
+  const meant = { intent, changes, base: {}, after: [], guard: [] };
+  return { meant, nowMs: T, ticket: `ticket-${++tickets}`, photos: [], once: null, ...more };
+}
+
+export const row = (entity: string, id: string, seq: number, fields: Record<string, Value> = {}): Row => ({
+  entity,
+  id,
+  seq,
+  dot: 'c/2/1',
+  stamp: '0199c0000000-0000-c',
+  actor: 'c1',
+  arrived: T,
+  fields,
+  writes: {},
+  open: {},
+  removed: false,
+});
+
+export const page = (scope: string, lane: number, next: number, rows: Row[], out: [string, string][] = []): Page => ({
+  scope,
+  lane,
+  next,
+  rows,
+  out,
+});
+
+export const verdict = (dot: string, hash: string, seq: number, word = 'applied'): Verdict => ({
+  dot,
+  hash,
+  verdict: word,
+  seq,
+  code: null,
+  detail: null,
+  repeat: false,
+});
+
+export const reply = (part: Partial<SyncReply>): SyncReply => ({
+  centre: 'c1',
+  epoch: 'e1',
+  verdicts: [],
+  missing: {},
+  pages: [],
+  complete: {},
+  gained: [],
+  revoked: [],
+  upto: 0,
+  durable: 0,
+  now: T,
+  backoff: null,
+  ...part,
+});

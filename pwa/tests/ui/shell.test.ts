@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import type { DeviceStatus } from '../../src/net/types.ts';
+import { bannersOf, UNSENT_WARN, type BannerFacts } from '../../src/ui/shell/banners.ts';
+import { actOf, subjectOf } from '../../src/ui/shell/describe.ts';
+import { guessOf, troubleOf, type Browser } from '../../src/ui/shell/platform.ts';
+import { ageOf, lookOf } from '../../src/ui/shell/sync-words.ts';
+import { ageText, asOf, durationText, fileTime, hourText, sizeText, timeText } from '../../src/ui/views/shared/ages.ts';
+import { say, sayList } from '../../src/ui/words.svelte.ts';
+import { holding, MINUTE, NOON, orderRows } from './rows.ts';
+
+const IPHONE = 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Version/17.4 Safari/604.1';
+const ANDROID = 'Mozilla/5.0 (Linux; Android 13; HMA-AL00) AppleWebKit/537.36 Chrome/110.0 Mobile Safari/537.36';
+const MAC = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/17.4 Safari/605.1.15';
+const FINE: Browser = { agent: ANDROID, touchPoints: 5, secure: true, worker: true, keys: true, installed: false };
+
+const STATUS: DeviceStatus = {
+  online: true,
+  heartbeatAge: 1000,
+  syncing: false,
+  waiting: 0,
+  photosWaiting: 0,
+  photoBytesWaiting: 0,
+  lastSync: NOON,
+  leader: true,
+  behind: false,
+  storeLost: false,
+  updateNeeded: false,
+  problem: null,
+  secure: true,
+};
+
+describe('times', () => {
+  it('are the city’s, 24 hours, with the date on another day', () => {
+    expect(hourText(NOON)).toBe('12:00');
+    expect(hourText(Date.UTC(2026, 6, 1, 16, 5))).toBe('00:05');
+    expect(timeText(NOON, NOON + MINUTE)).toBe('12:00');
+    expect(timeText(NOON, NOON + 13 * 60 * MINUTE)).toBe(say('app.time.day', { month: 7, day: 1, time: '12:00' }));
+    expect(fileTime(NOON)).toBe('20260701-1200');
+  });
+  it('say ages in the largest whole unit', () => {
+    const [second, minute, hour, day] = (['seconds', 'minutes', 'hours', 'days'] as const).map(
+      (unit) => (n: number) => say(`app.age.${unit}`, { n }),
+    );
+    expect(ageText(-5)).toBe(second!(0));
+    expect(ageText(59_999)).toBe(second!(59));
+    expect(ageText(60_000)).toBe(minute!(1));
+    expect(ageText(3_599_999)).toBe(minute!(59));
+    expect(ageText(25 * 3_600_000)).toBe(day!(1));
+    expect(ageText(23 * 3_600_000)).toBe(hour!(23));
+    expect(durationText(75)).toBe('01:15');
+    expect(durationText(86_400 + 60)).toBe(say('app.duration.days', { n: 1, time: '01:00' }));
+  });
+  it('never claim to be fresh without a sync', () => {
+    expect(asOf(null, NOON)).toBe(say('app.sync.never'));
+    expect(ageOf({ ...STATUS, online: false }, NOON)).toBe(say('app.sync.as_of', { time: '12:00' }));
+    expect(ageOf(STATUS, NOON + 12_000)).toBe(say('app.sync.ago', { age: ageText(12_000) }));
+    expect(ageOf({ ...STATUS, lastSync: null }, NOON)).toBe(say('app.sync.never'));
+  });
+  it('give sizes in two figures', () => {
+    expect([0, 900, 1_400_000, 20_000_000].map(sizeText)).toEqual(['0 B', '900 B', '1.3 MB', '19 MB']);
+  });
+});
+
+describe('the sync chip', () => {
+  it('turns only while something of mine is on its way', () => {
+    expect(lookOf({ ...STATUS, syncing: true })).toBe('online');
+    expect(lookOf({ ...STATUS, syncing: true, waiting: 1 })).toBe('syncing');
+    expect(lookOf({ ...STATUS, online: false, syncing: true, waiting: 1 })).toBe('offline');
+  });
+});
+
+describe('banners', () => {
+  const facts: BannerFacts = {
+    status: STATUS,
+    offset: 0,
+    refused: 0,
+    answered: false,
+    persisted: true,
+    update: false,
+    screen: '',
+  };
+
+  it('are none when all is well or merely offline', () => {
+    expect(bannersOf(facts)).toEqual([]);
+    expect(bannersOf({ ...facts, status: { ...STATUS, online: false, problem: 'offline' } })).toEqual([]);
+    expect(bannersOf({ ...facts, persisted: null })).toEqual([]);
+  });
+  it('say the gravest first', () => {
+    const status = { ...STATUS, storeLost: true, waiting: UNSENT_WARN, problem: 'revoked' as const };
+    const all = { ...facts, status, offset: -130_000, refused: 1, persisted: false, update: true };
+    expect(bannersOf(all).slice(0, 4)).toEqual(['store_lost', 'problem', 'refused', 'unsent']);
+    expect(bannersOf(all)).toContain('clock');
+  });
+  it('leave a screen alone with what it shows itself, and with what can wait', () => {
+    const status = { ...STATUS, waiting: UNSENT_WARN };
+    expect(bannersOf({ ...facts, status, refused: 2, screen: 'unsent' })).toEqual([]);
+    expect(bannersOf({ ...facts, persisted: false, update: true, screen: 'd' })).toEqual([]);
+  });
+});
+
+describe('where a device may be enrolled', () => {
+  it('is where the app can keep what it is given', () => {
+    expect(troubleOf(FINE)).toBeNull();
+    expect(troubleOf({ ...FINE, secure: false, worker: false })).toBe('insecure');
+    expect(troubleOf({ ...FINE, worker: false })).toBe('no_worker');
+    expect(troubleOf({ ...FINE, agent: `${ANDROID} MicroMessenger/8.0` })).toBe('in_app');
+  });
+  it('is the installed app on an iPhone or iPad, never a tab', () => {
+    expect(troubleOf({ ...FINE, agent: IPHONE })).toBe('ios');
+    expect(troubleOf({ ...FINE, agent: MAC })).toBe('ios');
+    expect(troubleOf({ ...FINE, agent: IPHONE, installed: true })).toBeNull();
+    expect(troubleOf({ ...FINE, agent: MAC, touchPoints: 0 })).toBeNull();
+  });
+  it('tells every way out', () => {
+    expect(sayList('app.gate.ios').length).toBeGreaterThan(2);
+    expect(guessOf({ agent: ANDROID, touchPoints: 5 })).toBe('android');
+    expect(guessOf({ agent: MAC, touchPoints: 5 })).toBe('ipad');
+  });
+});
+
+describe('what waits is told in words', () => {
+  const device = holding(orderRows());
+  const of = (intent: string, entity: string, fields: Record<string, unknown>) => ({
+    intent,
+    changes: [{ op: 'create', entity, id: 'x', fields }],
+  });
+
+  it('names the step, the order and the first words', () => {
+    expect(actOf(of('target.step', 'step', { step: 'signed' }))).toBe(say('step.signed'));
+    const said = of('feedback.add', 'feedback', { target: 't', kind: 'progress', text: '长'.repeat(80) });
+    expect(actOf(said)).toContain(say('kind.progress'));
+    expect(subjectOf(said, device)).toBe(`t · t · ${'长'.repeat(60)}…`);
+  });
+  it('has something to say of an intent it does not know', () => {
+    expect(actOf({ intent: 'moon.land', changes: [] })).toBe('moon.land');
+  });
+});

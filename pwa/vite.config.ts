@@ -1,0 +1,24 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+import { ownServiceWorker, sharedFiles } from './vite/own-sw.ts';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** The oldest browsers we promise: duty hosts are old PCs. One list for the app and the service worker. */
+const target = ['chrome90', 'safari15.4', 'firefox100'];
+
+export default defineConfig({
+  base: '/app/',
+  publicDir: false,
+  plugins: [svelte(), sharedFiles(here('../static')), ownServiceWorker({ source: here('src/sw/sw.ts'), target })],
+  build: {
+    outDir: here('../static/app'),
+    emptyOutDir: true,
+    manifest: true,
+    target,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: { fs: { allow: [here('..')] } },
+});

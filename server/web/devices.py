@@ -1,0 +1,50 @@
+"""Enrolment codes, shown once with a QR, and the list of devices."""
+
+import segno
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schema.roles import Role
+from schema.scopes import DEVICE_KINDS
+from server.accounts import new_code
+from server.store.protocol import Read
+from server.web.asks import words_in
+from server.web.board import fleet_view
+from server.web.lookup import Lookup, text
+from server.web.pages import show
+from server.web.render import page
+from server.web.session import desk, form_of
+from server.web.views_register import people
+from server.web.work import look
+
+KEEPERS = frozenset({Role.ADMIN, Role.SHIFT_LEAD})
+QR_SCALE = 7
+
+
+@desk(KEEPERS)
+async def devices_page(request: Request) -> Response:
+    devices = request.app.state.engine.fleet()
+    seq, (fleet, persons) = await look(
+        request, lambda txn: (fleet_view(txn, devices), enrollable(txn))
+    )
+    return await show(request, "devices", seq=seq, fleet=fleet, persons=persons)
+
+
+def enrollable(txn: Read) -> list[tuple[str, str, str, str]]:
+    """`(actor, name, unit, kind)` of every device that a person of the register may have."""
+    return [
+        (row.id, text(row, "name"), unit, kind.name)
+        for row, unit in people(txn)
+        for kind in DEVICE_KINDS.values()
+        if row.fields.get("unit") and set(kind.roles) & set(row.fields.get("roles") or ())
+    ]
+
+
+@desk(KEEPERS)
+async def make_code(request: Request) -> Response:
+    """A code for one device of one person. It is on this page and nowhere else."""
+    actor, _, kind = words_in(await form_of(request), "for").partition(" ")
+    code = await new_code(request.app.state.engine, actor, kind)
+    _, who = await look(request, lambda txn: Lookup(txn).person(actor))
+    qr = segno.make(code, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=3)
+    return page(request, "code.html", code=code, qr=qr, who=who, kind=kind)

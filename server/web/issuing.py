@@ -1,0 +1,177 @@
+"""Issuing an order: the form with its unit picker, and the one mutation that it becomes."""
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from msgspec import Struct
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schema.clocks import CLOCK_DEFAULTS, CLOCKS, URGENCIES
+from schema.codes import Code
+from schema.entities import ENTITIES
+from schema.versions import MINUTE_MS
+from schema.wire import Change
+from server.ids import uuid7
+from server.store.protocol import Read
+from server.web.asks import words_in
+from server.web.lookup import Lookup, UnitName, all_units, grouped
+from server.web.pages import whole
+from server.web.render import ZONE, back_to, minutes
+from server.web.session import desk, form_of
+from server.web.views import IncidentView, incident_view
+from server.web.work import Refused, act, look, missing, refusal
+
+KINDS = ENTITIES["directive"].fields["kind"].choices
+TEXT_CHARS_MAX = ENTITIES["directive"].fields["text"].max
+CLOCK_MS_MAX = 30 * 24 * 60 * MINUTE_MS
+
+
+class Desk(Struct, frozen=True):
+    """What the form offers: open incidents and all units."""
+
+    incidents: list[IncidentView]
+    units: list[UnitName]
+
+
+def _offers(txn: Read) -> Desk:
+    names = Lookup(txn)
+    rows = reversed(names.children("incident", None))
+    opened = [incident_view(names, row) for row in rows if row.fields.get("state") != "closed"]
+    return Desk(opened, all_units(names))
+
+
+class Draft(Struct, frozen=True):
+    """What the person typed, as it was typed."""
+
+    id: str
+    incident: str = ""
+    urgency: str = "urgent"
+    kind: str = "dispatch"
+    text: str = ""
+    close_due: str = ""
+    clocks: dict[str, str] = {}
+    units: tuple[str, ...] = ()
+    lead: str = ""
+
+
+@desk()
+async def new_directive(request: Request) -> Response:
+    engine = request.app.state.engine
+    if request.method == "GET":
+        query = request.query_params
+        urgency = query.get("urgency", "urgent")
+        urgency = urgency if urgency in URGENCIES else "urgent"
+        clocks = default_clocks(urgency)
+        draft = Draft(uuid7(engine.clock()), query.get("incident", ""), urgency, clocks=clocks)
+        return await _form(request, draft)
+    draft = draft_of(await form_of(request))
+    refused = fault_in(request, draft) or await _issue(request, draft)
+    if refused and refused.code != Code.EXISTS:
+        return await _form(request, draft, refused)
+    return back_to(f"/desk/directives/{draft.id}")
+
+
+async def _form(request: Request, draft: Draft, refused: Refused | None = None) -> Response:
+    seq, offers = await look(request, _offers, "issuing")
+    view: dict[str, Any] = {
+        "draft": draft,
+        "refused": refused,
+        "incidents": offers.incidents,
+        "units": offers.units,
+        "tiers": grouped(offers.units),
+        "urgencies": URGENCIES,
+        "kinds": KINDS,
+        "clocks": CLOCKS,
+        "defaults": {urgency: default_clocks(urgency) for urgency in URGENCIES},
+        "text_max": TEXT_CHARS_MAX,
+    }
+    return await whole(request, "directive_form.html", 422 if refused else 200, seq=seq, **view)
+
+
+def default_clocks(urgency: str) -> dict[str, str]:
+    """The deadlines of an urgency in minutes, as the form shows them."""
+    return {name: minutes(ms) for name, ms in CLOCK_DEFAULTS[urgency].items()}
+
+
+def draft_of(form: FormData) -> Draft:
+    return Draft(
+        words_in(form, "id"),
+        words_in(form, "incident"),
+        words_in(form, "urgency"),
+        words_in(form, "kind"),
+        words_in(form, "text"),
+        words_in(form, "close_due"),
+        {name: words_in(form, f"clock.{name}") for name in CLOCKS},
+        tuple(dict.fromkeys(str(unit) for unit in form.getlist("unit"))),
+        words_in(form, "lead"),
+    )
+
+
+def fault_in(request: Request, draft: Draft) -> Refused | None:
+    """The first thing that is missing or cannot be read."""
+    for name in ("incident", "text", "units"):
+        if not getattr(draft, name):
+            return missing(request, name)
+    for name, typed in draft.clocks.items():
+        if typed and clock_ms(typed) is None:
+            return refusal(request, Code.FIELD, name)
+    if draft.close_due and local_ms(draft.close_due) is None:
+        return refusal(request, Code.FIELD, "close_due")
+    return None
+
+
+def clock_ms(typed: str) -> int | None:
+    """Minutes as typed, in milliseconds; None unless they are above zero and within a month."""
+    try:
+        value = Decimal(typed) * MINUTE_MS
+    except InvalidOperation:
+        return None
+    if not value.is_finite() or not 0 < value <= CLOCK_MS_MAX:
+        return None
+    return int(value)
+
+
+def local_ms(typed: str) -> int | None:
+    """A `datetime-local` value in the centre's zone, as ms since 1970."""
+    try:
+        return int(datetime.fromisoformat(typed).replace(tzinfo=ZONE).timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+def changes_of(draft: Draft, now_ms: int) -> list[Change]:
+    """The order and one target per unit: all are issued, or none."""
+    clocks = {name: clock_ms(typed) for name, typed in draft.clocks.items() if typed}
+    directive = {
+        "incident": draft.incident,
+        "kind": draft.kind,
+        "urgency": draft.urgency,
+        "version": 1,
+        "text": draft.text,
+        "clocks": clocks,
+        "close_due": local_ms(draft.close_due) if draft.close_due else None,
+        "at": now_ms,
+    }
+    targets = [
+        Change(
+            "create",
+            "target",
+            uuid7(now_ms),
+            {
+                "directive": draft.id,
+                "incident": draft.incident,
+                "unit": unit,
+                "lead": unit == draft.lead,
+            },
+        )
+        for unit in draft.units
+    ]
+    return [Change("create", "directive", draft.id, directive), *targets]
+
+
+async def _issue(request: Request, draft: Draft) -> Refused | None:
+    now = request.app.state.engine.clock()
+    return await act(request, "directive.issue", changes_of(draft, now))

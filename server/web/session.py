@@ -1,0 +1,141 @@
+"""Who may see the web view: sign-in, sign-out, language, and the guard round every page."""
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schema.codes import Code
+from schema.roles import CENTRE_ROLES, Role
+from schema.words import LANGUAGES
+from server.accounts import (
+    COOKIE,
+    bake_cookie,
+    check_csrf,
+    clear_cookie,
+    current_user,
+    sign_in,
+    sign_out,
+)
+from server.errors import Fault
+from server.web.render import HEADERS, LANGUAGE_COOKIE, back_to, is_fragment, page
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+COMMAND = frozenset({Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD})
+"""Who may see what the centre commands; an administrator keeps accounts and devices only."""
+
+LOGIN_COOKIE = "lingda_form"
+YEAR_S = 365 * 86_400
+FORM_FIELDS_MAX = 400
+
+
+def desk(roles: frozenset[Role] = COMMAND) -> Callable[[Handler], Handler]:
+    """A page for these roles: sign-in first, CSRF on every POST, faults said in words."""
+
+    def guard(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def guarded(request: Request) -> Response:
+            user = await current_user(request.app.state.engine, request)
+            if user is None:
+                return _to_login(request)
+            request.state.user = user
+            try:
+                if not user.roles & roles:
+                    raise Fault(Code.FORBIDDEN)
+                if request.method == "POST":
+                    check_csrf(user, str((await form_of(request)).get("csrf", "")))
+                return await handler(request)
+            except Fault as fault:
+                return problem_page(request, fault)
+
+        return guarded
+
+    return guard
+
+
+async def form_of(request: Request) -> FormData:
+    """The form of this request; read once, kept by Starlette."""
+    return await request.form(max_files=0, max_fields=FORM_FIELDS_MAX)
+
+
+def _to_login(request: Request) -> Response:
+    if is_fragment(request) or request.method != "GET":
+        return problem_page(request, Fault(Code.UNAUTHENTICATED))
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return back_to(f"/desk/login?next={quote(path, safe='')}")
+
+
+def problem_page(request: Request, fault: Fault) -> Response:
+    """What went wrong and what to do, in the reader's words."""
+    return page(request, "problem.html", fault.status, code=str(fault.code), detail=fault.detail)
+
+
+def safe_next(target: str) -> str:
+    """Where to go after sign-in: only a page of our own."""
+    parts = urlsplit(target)
+    own = not parts.scheme and not parts.netloc and target.startswith("/desk")
+    return target if own and "\\" not in target else "/desk"
+
+
+async def login(request: Request) -> Response:
+    """The form; a POST with the right name and password opens a session."""
+    if request.method == "GET":
+        return _login_form(request, safe_next(request.query_params.get("next", "")))
+    form = await form_of(request)
+    target = safe_next(str(form.get("next", "")))
+    name = str(form.get("login", ""))
+    try:
+        _check_login_form(request, str(form.get("csrf", "")))
+        address = request.client.host if request.client else ""
+        token = await sign_in(
+            request.app.state.engine, name, str(form.get("password", "")), address
+        )
+    except Fault as fault:
+        return _login_form(request, target, fault, name)
+    response = back_to(target)
+    bake_cookie(response, token, secure=request.url.scheme == "https")
+    response.delete_cookie(LOGIN_COOKIE)
+    return response
+
+
+def _check_login_form(request: Request, token: str) -> None:
+    """No session yet: the form must carry what this browser's own cookie carries."""
+    kept = request.cookies.get(LOGIN_COOKIE, "")
+    if not kept or not hmac.compare_digest(kept.encode(), token.encode()):
+        raise Fault(Code.CSRF)
+
+
+def _login_form(
+    request: Request, target: str, fault: Fault | None = None, name: str = ""
+) -> Response:
+    token = request.cookies.get(LOGIN_COOKIE) or secrets.token_urlsafe(24)
+    view = {"csrf": token, "next": target, "fault": fault, "login": name}
+    response = page(request, "login.html", fault.status if fault else 200, **view)
+    secure = request.url.scheme == "https"
+    response.set_cookie(LOGIN_COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+@desk(CENTRE_ROLES)
+async def logout(request: Request) -> Response:
+    """End the session here and in the browser."""
+    await sign_out(request.app.state.engine, request.cookies.get(COOKIE, ""))
+    response = back_to("/desk/login")
+    clear_cookie(response)
+    return response
+
+
+async def set_language(request: Request) -> Response:
+    """Remember the language and go back to the page; harmless to anyone, so a plain link."""
+    chosen = request.query_params.get("to", "")
+    response = back_to(safe_next(request.query_params.get("next", "")))
+    if chosen in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, chosen, max_age=YEAR_S, samesite="lax")
+    response.headers.update(HEADERS)
+    return response

@@ -1,0 +1,218 @@
+"""What the pages about units, people, machines and conflicts show: projections of one read."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from schema.wire import Row
+from server.store.protocol import Read
+from server.web.lookup import Lookup, UnitName, all_units, text, unit_name
+from sync.conflict import RULE_RECALL_ARRIVED
+from sync.fold import position_of
+from sync.rows import base_of
+from sync.stamp import decode_stamp
+
+SETTLED_SHOWN_MAX = 50
+STALE_AFTER_MS = 24 * 3_600_000
+"""A machine's place older than this is marked; where it stands today is not known."""
+
+
+class Side(Struct, frozen=True):
+    """One of several values that compete."""
+
+    dot: str
+    value: str
+    who: str
+    at: int
+
+
+class Dispute(Struct, frozen=True):
+    """A Conflict with the row it is about."""
+
+    row: Row
+    subject: Row | None
+    about: str
+    unit: str
+    field: str
+    sides: list[Side]
+    directive: str | None
+    decided_by: str
+    current: str
+    """What stands in the row now."""
+
+    @property
+    def winner(self) -> Side | None:
+        dot = self.row.fields.get("winner")
+        return next((side for side in self.sides if side.dot == dot), None)
+
+
+class Inbox(Struct, frozen=True):
+    """What waits for a person, and what was settled without or by one."""
+
+    open: list[Dispute]
+    settled: list[Dispute]
+
+
+def _side(look: Lookup, side: dict[str, Any]) -> Side:
+    at = side.get("at") or decode_stamp(side["stamp"]).wall_ms
+    return Side(side["dot"], str(side.get("value") or ""), look.person(side.get("actor")), at)
+
+
+def sides_of(look: Lookup, row: Row, field: str) -> list[Side]:
+    """The values of a disputed field, oldest first; none while it is not disputed."""
+    return sorted((_side(look, one) for one in row.open.get(field, [])), key=lambda one: one.at)
+
+
+def is_open(look: Lookup, conflict: Row) -> bool:
+    """A recall that met work done is settled by a ruling beside it, not by an edit of it."""
+    fields = conflict.fields
+    if fields["state"] != "open":
+        return False
+    if fields["rule"] != RULE_RECALL_ARRIVED:
+        return True
+    dots = {side["dot"] for side in fields["sides"]}
+    recalls = look.children("recall", fields["row_id"])
+    named = {row.id for row in recalls if row.dot in dots}
+    return not any(
+        row.fields["recall"] in named for row in look.children("ruling", fields["row_id"])
+    )
+
+
+def dispute(look: Lookup, conflict: Row) -> Dispute:
+    fields = conflict.fields
+    subject = look.row(fields["row_entity"], fields["row_id"])
+    sides = sorted((_side(look, one) for one in fields["sides"]), key=lambda one: one.at)
+    return Dispute(
+        conflict,
+        subject,
+        about(look, subject),
+        look.unit(fields.get("unit")),
+        text(conflict, "field"),
+        sides,
+        subject.fields.get("directive") if subject else None,
+        look.person(fields.get("decided_by")),
+        text(subject, str(fields.get("field") or "")),
+    )
+
+
+def about(look: Lookup, subject: Row | None) -> str:
+    """A few words that say which row it is."""
+    if subject is None:
+        return ""
+    if subject.entity == "contact_phone":
+        contact = look.row("contact", subject.fields.get("contact"))
+        return f"{text(contact, 'name')} {text(contact, 'post')}".strip()
+    if subject.entity == "target":
+        return text(look.row("directive", subject.fields["directive"]), "no")
+    return text(subject, "name")
+
+
+def inbox(txn: Read) -> Inbox:
+    look = Lookup(txn)
+    conflicts = look.children("conflict", None)
+    waiting = [row for row in conflicts if is_open(look, row)]
+    ids = {row.id for row in waiting}
+    settled = [row for row in reversed(conflicts) if row.id not in ids]
+    return Inbox(
+        [dispute(look, row) for row in waiting],
+        [dispute(look, row) for row in settled[:SETTLED_SHOWN_MAX]],
+    )
+
+
+def waiting(txn: Read) -> int:
+    """How many Conflicts wait for a person."""
+    look = Lookup(txn)
+    return sum(is_open(look, row) for row in look.children("conflict", None))
+
+
+def one_dispute(txn: Read, id: str) -> Dispute | None:
+    look = Lookup(txn)
+    row = look.row("conflict", id)
+    return dispute(look, row) if row else None
+
+
+class Machine(Struct, frozen=True):
+    """A machine, where it was last seen, and who to call."""
+
+    row: Row
+    unit: str
+    moves: list[tuple[Row, str]]
+    position: dict[str, Any] | None
+
+    @property
+    def last(self) -> Row | None:
+        """The newest filing, which names manager and operator."""
+        return self.moves[0][0] if self.moves else None
+
+    def phone(self, who: str) -> tuple[str, str]:
+        """Name and phone of the `manager` or `operator`: the newest filing, else the card."""
+        source = self.last or self.row
+        return text(source, who), text(source, f"{who}_phone")
+
+
+def machines(txn: Read) -> list[Machine]:
+    """Every machine, with its filings newest first."""
+    look = Lookup(txn)
+    found = []
+    for row in look.children("equipment", None):
+        moves = sorted(
+            look.children("equipment_move", row.id), key=lambda one: one.fields["at"], reverse=True
+        )
+        named = [(move, look.person(move.actor)) for move in moves]
+        unit = look.unit(row.fields.get("unit"))
+        found.append(Machine(row, unit, named, position_of(moves)))
+    return sorted(found, key=lambda one: (one.unit, text(one.row, "name")))
+
+
+class Phone(Struct, frozen=True):
+    """A number; while it is disputed, every value, all of them dialable."""
+
+    row: Row
+    sides: list[Side]
+    base: tuple[str, ...]
+
+
+class Contact(Struct, frozen=True):
+    row: Row
+    phones: list[Phone]
+
+
+class Contacts(Struct, frozen=True):
+    """One unit's contacts, or none while no unit is chosen."""
+
+    unit: UnitName | None
+    contacts: list[Contact]
+    units: list[UnitName]
+
+
+DUTIES = ("head", "liaison", "duty_room")
+
+
+def contacts(txn: Read, unit: str | None) -> Contacts:
+    look = Lookup(txn)
+    row = look.row("unit", unit)
+    people = look.children("contact", row.id) if row else []
+    people.sort(key=lambda one: (DUTIES.index(one.fields["duty"]), one.fields.get("n") or 0))
+    found = [
+        Contact(
+            person,
+            [
+                Phone(phone, sides_of(look, phone, "number"), base_of(phone, "number"))
+                for phone in look.children("contact_phone", person.id)
+            ],
+        )
+        for person in people
+    ]
+    return Contacts(unit_name(row) if row else None, found, all_units(look))
+
+
+def units(txn: Read) -> list[UnitName]:
+    """The register."""
+    return all_units(Lookup(txn))
+
+
+def people(txn: Read) -> list[tuple[Row, str]]:
+    """Everyone in the directory with the name of the unit."""
+    look = Lookup(txn)
+    named = [(row, look.unit(row.fields.get("unit"))) for row in look.children("person", None)]
+    return sorted(named, key=lambda one: (one[1], text(one[0], "name")))

@@ -1,0 +1,90 @@
+"""Group commit: who waits together is judged in order; a failure hurts only its own author."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from schema.wire import Change
+from server.batch import Batcher, Job
+from server.store.sqlite import open_store
+from server.verify import Checked
+from tests.sync.builders import NOW, PEOPLE, arrival
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await open_store(tmp_path / "centre.db", "centre")
+    yield opened
+    await opened.close()
+
+
+def unit(n):
+    change = Change(
+        "create", "unit", f"u{n}", {"code": f"u{n}", "name": "示例", "tier": "T1", "category": "1"}
+    )
+    return arrival("admin", 2, n, "register.load", change)
+
+
+def job(n, note=None):
+    one = unit(n)
+    return Job(lambda txn: Checked([one], {("admin", "admin"): PEOPLE["admin"]}, {}), note)
+
+
+class Counting:
+    """A store that counts its transactions."""
+
+    def __init__(self, store):
+        self.store = store
+        self.writes = 0
+
+    async def write(self, work):
+        self.writes += 1
+        return await self.store.write(work)
+
+
+async def test_what_waits_together_shares_a_transaction_and_keeps_its_order(store):
+    counting = Counting(store)
+    batcher = Batcher(counting, lambda: NOW, lambda moved: None)
+    verdicts = await asyncio.gather(*(batcher.run(job(n)) for n in range(1, 21)))
+    assert [one[0].seq for one in verdicts] == list(range(1, 21))
+    assert counting.writes <= 2
+
+
+async def test_a_failed_commit_is_tried_one_by_one_and_only_the_culprit_is_told(store):
+    def fails(txn, verdicts):
+        raise sqlite3.OperationalError("disk full")
+
+    batcher = Batcher(store, lambda: NOW, lambda moved: None)
+    results = await asyncio.gather(
+        batcher.run(job(1)), batcher.run(job(2, fails)), batcher.run(job(3)), return_exceptions=True
+    )
+    assert [type(one) for one in results] == [list, sqlite3.OperationalError, list]
+    units = await store.read(lambda txn: txn.children("unit", None))
+    assert [one.row.id for one in units] == ["u1", "u3"]
+    assert (await store.read(lambda txn: txn.head())).seq == 2
+
+
+async def test_pokes_follow_the_commit_and_name_what_moved(store):
+    moved = []
+    batcher = Batcher(store, lambda: NOW, moved.append)
+    await batcher.run(job(1))
+    assert moved == [{("directory", 2): 1}]
+
+
+async def test_a_mutation_twice_in_one_batch_is_applied_once(store):
+    batcher = Batcher(store, lambda: NOW, lambda moved: None)
+    first, second = await asyncio.gather(batcher.run(job(1)), batcher.run(job(1)))
+    assert (first[0].seq, first[0].repeat) == (1, False)
+    assert (second[0].seq, second[0].repeat) == (1, True)
+
+
+async def test_what_was_refused_is_in_the_log_with_its_words(store):
+    batcher = Batcher(store, lambda: NOW, lambda moved: None)
+    await batcher.run(job(1))
+    again = arrival("admin", 2, 2, "register.load", unit(1).mutation.changes[0])
+    people = {("admin", "admin"): PEOPLE["admin"]}
+    verdicts = await batcher.run(Job(lambda txn: Checked([again], people, {})))
+    assert verdicts[0].verdict == "refused"
+    raw = store._db.execute("SELECT raw FROM log WHERE seq=2").fetchone()[0]
+    assert bytes(raw) == again.raw
