@@ -29,7 +29,7 @@ log = structlog.get_logger()
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
-        " worker-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none';"
+        " worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none';"
         " form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

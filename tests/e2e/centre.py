@@ -73,7 +73,9 @@ class LiveCentre:
                 await asyncio.sleep(0.01)
 
     def stop(self) -> None:
-        """Stop serving; what was acknowledged is on disk."""
+        """Stop serving; what was acknowledged is on disk. Stopping twice is harmless."""
+        if self._loop.is_closed():
+            return
 
         async def close() -> None:
             self._server.should_exit = True

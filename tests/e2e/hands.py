@@ -1,5 +1,6 @@
 """What people do with their hands: the app on a phone, tablet or machine, and the web view."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class Hands:
         assert self.complaints == []
 
     def button(self, name: str) -> Any:
-        return self.page.get_by_role("button", name=name, exact=True)
+        """The button whose words begin like this; a note may follow them."""
+        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}"))
 
     def press(self, key: str) -> None:
         """Press the button with these words."""
@@ -69,7 +71,7 @@ class Hands:
 
     def sees(self, text: str) -> None:
         """Wait until these words are on the screen."""
-        expect(self.page.get_by_text(text).first).to_be_visible()
+        expect(self.page.get_by_text(text).locator("visible=true").first).to_be_visible()
 
 
 class Device(Hands):
@@ -100,6 +102,7 @@ class Device(Hands):
 
     def step(self, name: str) -> None:
         """Tap the button of the next step and wait until it is on this device's disk."""
+        expect(self.page.locator("article .actions[aria-busy=false]")).to_be_attached()
         self.press(f"app.do.{name}")
         self.sees(zh("app.done.saved", step=zh(f"app.do.{name}")))
 
@@ -144,7 +147,7 @@ class Tablet(Device):
 
     def edit_number(self, old: str, new: str) -> None:
         """Change one telephone number in the register."""
-        card = self.page.locator("li, article, section").filter(has_text=old).last
+        card = self.page.locator("article.card").filter(has_text=old).last
         card.get_by_role("button", name=zh("tablet.register.edit")).first.click()
         dialog = self.page.get_by_role("dialog")
         dialog.locator("input[type=tel]").first.fill(new)

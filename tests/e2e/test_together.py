@@ -80,7 +80,6 @@ def test_no_page_of_the_web_view_has_a_barrier(centre, desk):
         f"/incidents/{incident}/edit",
         "/directives/new",
         f"/directives/{directive}",
-        f"/directives/{directive}/recall",
         "/inbox",
         "/equipment",
         "/contacts",
