@@ -170,15 +170,17 @@ def overdue(clock: Clock, now_ms: int) -> bool:
 
 
 def directive_state(states: list[Progress]) -> str:
-    """The header of an order, derived from its targets, never stored."""
+    """The header of an order, derived from its targets, never stored.
+
+    It stays `recalling` while somebody may still be moving because the recall has not reached them.
+    """
     live = [one for one in states if one.recall in ("none", "accepted", "contested")]
-    if states and not live:
-        return "recalled"
+    stopping = any(one.recall == "recalling" for one in states)
     ranks = [one.rank for one in live]
-    if not ranks:
+    if not states:
         return "issued"
-    if min(ranks) >= RANKS["closed"]:
-        return "closed"
+    if not ranks or min(ranks) >= RANKS["closed"]:
+        return "recalling" if stopping else "closed" if ranks else "recalled"
     if min(ranks) >= RANKS["reported"]:
         return "to_review"
     if max(ranks) >= RANKS["departed"]:

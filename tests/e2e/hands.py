@@ -102,9 +102,13 @@ class Device(Hands):
 
     def step(self, name: str) -> None:
         """Tap the button of the next step and wait until it is on this device's disk."""
-        expect(self.page.locator("article .actions[aria-busy=false]")).to_be_attached()
-        self.press(f"app.do.{name}")
+        self.acted_calmly(f"app.do.{name}")
         self.sees(zh("app.done.saved", step=zh(f"app.do.{name}")))
+
+    def acted_calmly(self, key: str) -> None:
+        """Press an act's button once a second tap can no longer be half of a double one."""
+        expect(self.page.locator("article .actions[aria-busy=false]")).to_be_attached()
+        self.press(key)
 
     def everything_sent(self) -> None:
         """Wait until nothing is left to send."""
@@ -145,9 +149,15 @@ class Tablet(Device):
         self.sees(zh("tablet.lamp.sound.on"))
         self.at()
 
+    def answer_alarm(self) -> None:
+        """Sign in the alarm, once it has stood long enough for the tap to be meant."""
+        alarm = self.page.get_by_role("dialog")
+        expect(alarm.locator("[aria-busy=false]")).to_be_attached()
+        alarm.get_by_role("button", name=zh("app.do.signed"), exact=True).click()
+
     def edit_number(self, old: str, new: str) -> None:
         """Change one telephone number in the register."""
-        card = self.page.locator("article.card").filter(has_text=old).last
+        card = self.page.locator("article.card").filter(has_text=old).first
         card.get_by_role("button", name=zh("tablet.register.edit")).first.click()
         dialog = self.page.get_by_role("dialog")
         dialog.locator("input[type=tel]").first.fill(new)
@@ -173,7 +183,8 @@ class Desk(Hands):
 
     def issue(self, text: str, *units: str) -> None:
         """Write an order to these units; afterwards its page is open."""
-        self.page.goto("/desk/directives/new")
+        incident = self.centre.rows("incident")[0].id
+        self.page.goto(f"/desk/directives/new?incident={incident}")
         self.page.get_by_label(zh("field.text")).fill(text)
         for unit in units:
             self.page.get_by_label(zh("desk.pick.find")).fill(unit)

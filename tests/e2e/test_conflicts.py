@@ -3,9 +3,9 @@
 from playwright.sync_api import expect
 
 from schema.wire import Change
-from tests.e2e.centre import UNIT
 from tests.e2e.hands import eventually, zh
 
+NUMBER = "100 0000 0005"
 TEXT = "示例：赴城东排水站核查泵房水位"
 
 
@@ -17,7 +17,7 @@ def edit_at_the_centre(centre, phone_row, number):
 
 def test_a_number_edited_at_two_places_is_decided_by_a_person_and_all_agree(centre, tablet, desk):
     """4.3#16"""
-    row = next(one for one in centre.rows("contact_phone") if one.fields["unit"] == UNIT)
+    row = next(one for one in centre.rows("contact_phone") if one.fields["number"] == NUMBER)
     tablet.at("register")
     tablet.sees(row.fields["number"])
     tablet.flight_mode()
@@ -45,7 +45,7 @@ def test_a_number_edited_at_two_places_is_decided_by_a_person_and_all_agree(cent
 
 
 def test_the_duty_room_may_decide_its_own_contacts(centre, tablet):
-    row = next(one for one in centre.rows("contact_phone") if one.fields["unit"] == UNIT)
+    row = next(one for one in centre.rows("contact_phone") if one.fields["number"] == NUMBER)
     tablet.at("register")
     tablet.sees(row.fields["number"])
     tablet.flight_mode()
@@ -80,7 +80,7 @@ def test_a_recall_wins_over_a_signature_made_without_knowing_and_both_stay(centr
     card = desk.page.locator(f"#target-{target}")
     expect(card).to_contain_text(zh("recall.recalling"))
     expect(card).to_contain_text(zh("desk.blind"))
-    phone.press("app.recall.stop")
+    phone.acted_calmly("app.recall.stop")
     expect(card).to_contain_text(zh("recall.stopped"))
 
 

@@ -14,7 +14,7 @@ def test_one_order_on_a_phone_a_tablet_and_the_web_view_at_once(centre, phone, t
     alarm = tablet.page.get_by_role("dialog")
     expect(alarm).to_contain_text(TEXT)
     phone.sees(TEXT)
-    alarm.get_by_role("button", name=zh("app.do.signed"), exact=True).click()
+    tablet.answer_alarm()
     expect(alarm).to_be_hidden()
     target = centre.rows("target")[0].id
     card = desk.page.locator(f"#target-{target}")

@@ -130,8 +130,12 @@ def test_the_header_is_derived_from_the_targets():
     assert directive_state([signed, pending]) == "part_signed"
     assert directive_state([signed, signed]) == "all_signed"
     assert directive_state([closed, closed]) == "closed"
-    assert directive_state([closed, recalled]) == "closed"
-    assert directive_state([recalled]) == "recalled"
+    assert directive_state([closed, recalled]) == "recalling"
+    assert directive_state([recalled]) == "recalling"
+    stop = row("stop", "x1", {"recall": "r1", "at": NOW}).row
+    stopped = progress(recalls=[fact(recall())], stops=[stop])
+    assert directive_state([closed, stopped]) == "closed"
+    assert directive_state([stopped]) == "recalled"
     assert directive_state([progress(steps=steps("departed")), pending]) == "acting"
 
 

@@ -168,15 +168,20 @@ export function overdue(clock: Clock, nowMs: number): boolean {
   return (clock.met ?? nowMs) > clock.due;
 }
 
-export type DirectiveState = 'issued' | 'part_signed' | 'all_signed' | 'acting' | 'to_review' | 'closed' | 'recalled';
+export type DirectiveState =
+  'issued' | 'part_signed' | 'all_signed' | 'acting' | 'to_review' | 'closed' | 'recalling' | 'recalled';
 
-/** The header of an order, derived from its targets, never stored. */
+/**
+ * The header of an order, derived from its targets, never stored.
+ *
+ * It stays `recalling` while somebody may still be moving because the recall has not reached them.
+ */
 export function directiveState(states: readonly Pick<Progress, 'recall' | 'rank'>[]): DirectiveState {
   const ranks = states.filter((one) => ['none', 'accepted', 'contested'].includes(one.recall)).map((one) => one.rank);
-  if (states.length && !ranks.length) return 'recalled';
-  if (!ranks.length) return 'issued';
+  const stopping = states.some((one) => one.recall === 'recalling');
+  if (!states.length) return 'issued';
   const [low, high] = [Math.min(...ranks), Math.max(...ranks)];
-  if (low >= RANKS.closed!) return 'closed';
+  if (!ranks.length || low >= RANKS.closed!) return stopping ? 'recalling' : ranks.length ? 'closed' : 'recalled';
   if (low >= RANKS.reported!) return 'to_review';
   if (high >= RANKS.departed!) return 'acting';
   if (low >= RANKS.signed!) return 'all_signed';
