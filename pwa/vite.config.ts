@@ -1,6 +1,7 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+import { appWords } from './vite/app-words.ts';
 import { ownServiceWorker, sharedFiles } from './vite/own-sw.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -11,7 +12,12 @@ const target = ['chrome90', 'safari15.4', 'firefox100'];
 export default defineConfig({
   base: '/app/',
   publicDir: false,
-  plugins: [svelte(), sharedFiles(here('../static')), ownServiceWorker({ source: here('src/sw/sw.ts'), target })],
+  plugins: [
+    appWords(),
+    svelte(),
+    sharedFiles(here('../static')),
+    ownServiceWorker({ source: here('src/sw/sw.ts'), target }),
+  ],
   build: {
     outDir: here('../static/app'),
     emptyOutDir: true,

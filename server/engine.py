@@ -18,11 +18,15 @@ from server.node import Node, Wish, load_node, mutation_of
 from server.numbers import numbered
 from server.store.protocol import Doc, Head, Read, Store, Txn
 from server.verify import Checked, arrivals_of, chained
+from sync.outbox import FINAL
 from sync.pull import Want, budget, plan_pull
 from sync.push import Session, missing_numbers
 
 NODE_SESSION = "node"
 SYSTEM_ACTOR = "system"
+BEHIND_AFTER_MS = 30_000
+"""A living device has what moved this long ago; one that has not is behind."""
+
 SYSTEM = Session(SYSTEM_ACTOR, "", frozenset({Role.ADMIN}))
 FLEET = "fleet"
 """Pseudo-scope that no device is granted: devices came or went, or said how they are."""
@@ -36,7 +40,7 @@ class Engine:
         self.clock = clock
         self.config = config
         self.node = node
-        self.hub = Hub()
+        self.hub = Hub(clock)
         self._fleet = Fleet()
         self._batcher = Batcher(store, clock, self.hub.publish)
 
@@ -76,7 +80,8 @@ class Engine:
         missing: dict[str, list[int]] = {}
         if request.runs:
             verdicts, missing = await self._push(device, request, head)
-        self._fleet.seen(device, request, self.clock())
+        settled = sum(one.verdict in FINAL for one in verdicts)
+        self._fleet.seen(device, request, settled, self.clock())
         return await self._pull(device, request, verdicts, missing)
 
     async def _push(
@@ -156,7 +161,7 @@ class Engine:
 
     def fleet(self) -> list[DeviceSeen]:
         """Every enrolled device: last contact, what it has not sent, how far it is behind."""
-        return self._fleet.list(self.hub.stands_at)
+        return self._fleet.list(self.hub.stood_at, self.clock() - BEHIND_AFTER_MS)
 
     def joined(self, device: Device, delta: int) -> None:
         """A live connection of this device opened (+1) or ended (−1)."""

@@ -10,7 +10,10 @@ from server.store.protocol import Read
 
 
 class DeviceSeen(Struct):
-    """One device's last word. `behind` is in seqs of the scopes that it holds; times in ms."""
+    """One device's last word. `behind` is in seqs of the scopes that it holds; times in ms.
+
+    `late` says that it lacks what it should long have, or has not sent what it wrote long ago.
+    """
 
     replica: str
     kind: str
@@ -21,6 +24,7 @@ class DeviceSeen(Struct):
     outbox_count: int = 0
     outbox_oldest: int | None = None
     behind: int = 0
+    late: bool = False
     offset_ms: int = 0
     app: str = ""
 
@@ -46,12 +50,12 @@ class Fleet:
             device.replica, DeviceSeen(device.replica, device.kind, device.actor, device.unit)
         )
 
-    def seen(self, device: Device, request: SyncRequest, now_ms: int) -> None:
-        """Note what a device said of itself in a sync."""
+    def seen(self, device: Device, request: SyncRequest, settled: int, now_ms: int) -> None:
+        """Note what a device said of itself in a sync, and how much of it that sync settled."""
         one = self._of(device)
         one.last_seen = now_ms
-        one.outbox_count = request.outbox.count
-        one.outbox_oldest = request.outbox.oldest
+        one.outbox_count = max(0, request.outbox.count - settled)
+        one.outbox_oldest = request.outbox.oldest if one.outbox_count else None
         one.offset_ms = now_ms - request.clock if request.clock else 0
         one.app = request.app
         self._cursors[device.replica] = request.cursors
@@ -63,13 +67,19 @@ class Fleet:
         one.live = count > 0
         one.last_seen = now_ms
 
-    def list(self, stands_at: Callable[[str, int], int]) -> list[DeviceSeen]:
-        """All devices, longest silent first. `stands_at` tells where a (scope, lane) stands."""
+    def list(self, stood_at: Callable[[str, int, int], int], before_ms: int) -> list[DeviceSeen]:
+        """All devices, longest silent first. A living one has what stood at `before_ms`.
+
+        `stood_at` tells the seq of a (scope, lane) at a time.
+        """
         for replica, cursors in self._cursors.items():
             lags = [
-                stands_at(scope, int(lane)) - seq
+                stood_at(scope, int(lane), before_ms) - seq
                 for scope, lanes in cursors.items()
                 for lane, seq in lanes.items()
             ]
-            self._seen[replica].behind = max([0, *lags])
+            one = self._seen[replica]
+            one.behind = max([0, *lags])
+            oldest = one.outbox_oldest
+            one.late = one.behind > 0 or (oldest is not None and oldest <= before_ms)
         return sorted(self._seen.values(), key=lambda one: (one.last_seen or 0, one.replica))

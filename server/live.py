@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from schema.wire import Poke
+from server.clock import Clock
 
 
 class Listener:
@@ -36,9 +37,11 @@ class Listener:
 class Hub:
     """The listeners of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._listeners: set[Listener] = set()
         self._moved: dict[tuple[str, int], int] = {}
+        self._moved_at: dict[tuple[str, int], int] = {}
 
     @contextmanager
     def listen(self, scopes: Iterable[str] | None) -> Iterator[Listener]:
@@ -55,6 +58,7 @@ class Hub:
         for (scope, lane), seq in moved.items():
             poke = Poke(scope, lane, seq, self._moved.get((scope, lane), 0))
             self._moved[scope, lane] = seq
+            self._moved_at[scope, lane] = self._clock()
             for listener in self._listeners:
                 listener.offer(poke)
 
@@ -62,6 +66,7 @@ class Hub:
         """The newest seq of each lane of a scope that this process saw commit."""
         return {str(lane): seq for (of, lane), seq in self._moved.items() if of == scope}
 
-    def stands_at(self, scope: str, lane: int) -> int:
-        """The newest seq of a (scope, lane) that this process saw commit; 0 when none."""
-        return self._moved.get((scope, lane), 0)
+    def stood_at(self, scope: str, lane: int, before_ms: int) -> int:
+        """The newest seq of a (scope, lane), 0 when it moved after `before_ms` or never here."""
+        key = (scope, lane)
+        return self._moved[key] if self._moved_at.get(key, before_ms + 1) <= before_ms else 0

@@ -45,7 +45,7 @@ STATES = ("offline", "behind", "online")
 
 
 def fleet_view(txn: Read, devices: list[DeviceSeen]) -> FleetView:
-    """Online: connected and up to date. Behind: connected, but rows or unsent work wait."""
+    """Online: connected and up to date. Behind: connected, but work waits too long."""
     names = Lookup(txn)
     lines = [
         FleetLine(seen, names.person(seen.actor), names.unit(seen.unit), state_of(seen))
@@ -60,7 +60,7 @@ def fleet_view(txn: Read, devices: list[DeviceSeen]) -> FleetView:
 def state_of(seen: DeviceSeen) -> str:
     if not seen.live:
         return "offline"
-    return "behind" if seen.behind or seen.outbox_count else "online"
+    return "behind" if seen.late else "online"
 
 
 def _with_conflicts(closed: bool, txn: Read) -> Board:

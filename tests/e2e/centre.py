@@ -31,10 +31,10 @@ UNIT = "1.2-01"
 class LiveCentre:
     """Serves on loopback from a thread of its own until `stop`. `start` again keeps the data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scenario: str = "default") -> None:
         self.folder = folder
         self.port = _free_port()
-        self.scenario = read_scenario("default")
+        self.scenario = read_scenario(scenario)
         self.origin = f"http://127.0.0.1:{self.port}"
         self.start()
 

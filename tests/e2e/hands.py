@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -31,7 +31,7 @@ def axe_violations(page: Page) -> list[str]:
 class Hands:
     """One browser profile, and everything its pages complained of."""
 
-    SCREEN: dict[str, Any] = {}
+    SCREEN: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, browser: Browser, centre: LiveCentre) -> None:
         self.centre = centre
@@ -88,6 +88,13 @@ class Device(Hands):
         if code is None:
             expect(self.page.get_by_role("navigation")).to_be_visible()
 
+    def settle(self) -> None:
+        """Close what tells of the enrolment, as a person does once it is read."""
+        close = self.page.get_by_role("button", name=zh("app.close"), exact=True)
+        while close.count():
+            close.first.click()
+            self.page.evaluate("() => new Promise(requestAnimationFrame)")
+
     def flight_mode(self, on: bool = True) -> None:
         self.context.set_offline(on)
 
@@ -124,7 +131,7 @@ class Device(Hands):
 
 class Phone(Device):
     KIND = "phone"
-    SCREEN = {
+    SCREEN: ClassVar[dict[str, Any]] = {
         "viewport": {"width": 390, "height": 844},
         "device_scale_factor": 2,
         "is_mobile": True,
@@ -140,7 +147,7 @@ class Operator(Phone):
 
 class Tablet(Device):
     KIND = "tablet"
-    SCREEN = {"viewport": {"width": 1024, "height": 768}, "has_touch": True}
+    SCREEN: ClassVar[dict[str, Any]] = {"viewport": {"width": 1024, "height": 768}, "has_touch": True}
 
     def start_shift(self) -> None:
         """The tap that lets the page sound its alarm."""
@@ -168,7 +175,7 @@ class Tablet(Device):
 class Desk(Hands):
     """A dispatcher in the web view."""
 
-    SCREEN = {"viewport": {"width": 1440, "height": 900}}
+    SCREEN: ClassVar[dict[str, Any]] = {"viewport": {"width": 1440, "height": 900}}
 
     def sign_in(self) -> None:
         self.page.goto("/desk/login")

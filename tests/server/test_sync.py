@@ -269,6 +269,9 @@ async def test_the_fleet_tells_who_is_behind(world):
     await phone.sync()
     await world.order("u1")
     seen = {one.replica: one for one in world.engine.fleet()}[phone.reply.replica]
+    assert seen.behind == 0
+    world.time.now += 60_000
+    seen = {one.replica: one for one in world.engine.fleet()}[phone.reply.replica]
     assert seen.behind > 0
     await phone.sync()
     await phone.sync()
