@@ -147,7 +147,10 @@ class Operator(Phone):
 
 class Tablet(Device):
     KIND = "tablet"
-    SCREEN: ClassVar[dict[str, Any]] = {"viewport": {"width": 1024, "height": 768}, "has_touch": True}
+    SCREEN: ClassVar[dict[str, Any]] = {
+        "viewport": {"width": 1024, "height": 768},
+        "has_touch": True,
+    }
 
     def start_shift(self) -> None:
         """The tap that lets the page sound its alarm."""
