@@ -1,11 +1,10 @@
 """The desk in a real browser: every page is accessible, typed text survives, boards move alone."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from schema.wire import Change
 from schema.words import say
@@ -23,8 +22,6 @@ SMALL = """[...document.querySelectorAll(
     return box.width < 43.5 || box.height < 43.5;
   }).map((one) => one.outerHTML.slice(0, 80))"""
 
-pytestmark = pytest.mark.e2e
-
 
 @pytest.fixture(scope="module")
 def centre(tmp_path_factory):
@@ -34,17 +31,6 @@ def centre(tmp_path_factory):
     live.recall(target, 0)
     yield live
     live.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
