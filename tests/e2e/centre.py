@@ -23,6 +23,7 @@ from server.log import set_up
 from server.store.sqlite import open_store
 
 T = TypeVar("T")
+STATIC = Path(__file__).resolve().parents[2] / "static"
 PASSWORD = "demo-password"
 STARTED_S = 20
 UNIT = "1.2-01"
@@ -31,8 +32,9 @@ UNIT = "1.2-01"
 class LiveCentre:
     """Serves on loopback from a thread of its own until `stop`. `start` again keeps the data."""
 
-    def __init__(self, folder: Path, scenario: str = "default") -> None:
+    def __init__(self, folder: Path, scenario: str = "default", static: Path = STATIC) -> None:
         self.folder = folder
+        self.static = static
         self.port = _free_port()
         self.scenario = read_scenario(scenario)
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -53,6 +55,7 @@ class LiveCentre:
             centre=self.scenario.centre,
             centre_name=self.scenario.centre_name,
             port=self.port,
+            static=self.static,
         )
         store = await open_store(config.database, config.centre)
         self.engine = await Engine.open(store, clock, config)

@@ -2,10 +2,12 @@
 
 import io
 import json
+import shutil
 
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.e2e.centre import STATIC, LiveCentre
 from tests.e2e.hands import Phone, eventually, zh
 
 TEXT = "示例：赴城东排水站核查泵房水位"
@@ -121,3 +123,28 @@ def test_an_enrolment_code_works_once(browser, centre):
     second.sees(zh("error.code_used"))
     first.close()
     second.close()
+
+
+def test_a_new_version_waits_until_the_person_agrees(browser, tmp_path):
+    static = tmp_path / "static"
+    shutil.copytree(STATIC, static)
+    centre = LiveCentre(tmp_path / "data", static=static)
+    phone = Phone(browser, centre)
+    phone.enrol()
+    worker = static / "app/sw.js"
+    worker.write_text(worker.read_text(encoding="utf-8") + "\n// next version\n")
+    phone.at("me")
+    phone.press("app.me.check_update")
+    phone.sees(zh("app.me.checked"))
+    phone.at()
+    phone.sees(zh("app.banner.update"))
+    phone.page.evaluate("() => { window.before = true }")
+    phone.press("app.banner.update_now")
+    expect(phone.page.get_by_text(zh("app.banner.update"))).to_have_count(0)
+    phone.sees(zh("app.todo.title"))
+    assert phone.page.evaluate("() => window.before") is None
+    phone.flight_mode()
+    phone.restart()
+    phone.sees(zh("app.todo.title"))
+    phone.close()
+    centre.stop()
