@@ -54,6 +54,8 @@ export interface IntentSpec {
   roles: readonly Role[];
   writes: Readonly<Record<string, readonly string[]>>;
   reach: string;
+  /** `{entity: {field: values}}` where the intent allows less than the entity does. */
+  only: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
 }
 
 export interface DeviceKindSpec {
@@ -129,7 +131,7 @@ def tables() -> list[str]:
             "INTENTS",
             {
                 name: {"lane": one.lane, "roles": one.roles, "writes": one.writes}
-                | {"reach": one.reach}
+                | {"reach": one.reach, "only": one.only}
                 for name, one in intents.INTENTS.items()
             },
             type_name="Readonly<Record<string, IntentSpec>>",

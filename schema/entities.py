@@ -8,7 +8,7 @@ into the child's unit scope, so that an order arrives with all that it needs.
 from msgspec import Struct
 
 from schema.clocks import CLOCKS, URGENCIES
-from schema.fields import Field, choice, of, ref, text, whole
+from schema.fields import Field, choice, of, ref, text, time, whole
 from schema.policies import Policy
 from schema.steps import ROUTES, STEPS
 
@@ -41,9 +41,9 @@ def _place(policy: Policy) -> dict[str, Field]:
     """Where, in WGS-84 micro-degrees and metres, with the words a person typed."""
     return {
         "place": text(policy, 120),
-        "lat_e6": whole(policy),
-        "lon_e6": whole(policy),
-        "accuracy_m": whole(policy),
+        "lat_e6": of("lat", policy),
+        "lon_e6": of("lon", policy),
+        "accuracy_m": of("metres", policy),
     }
 
 
@@ -53,7 +53,7 @@ def _of_target(**fields: Field) -> dict[str, Field]:
         "directive": ref(_FACT),
         "unit": ref(_FACT),
         "round": whole(_FACT, required=True),
-        "at": whole(_FACT, required=True),
+        "at": time(_FACT, required=True),
     } | fields
 
 
@@ -122,8 +122,8 @@ _ENTITIES = (
             "version": whole(_ONCE, required=True),
             "text": text(_ONCE, 1000, required=True),
             "clocks": of("clocks", _ONCE, required=True, max=len(CLOCKS) + 4),
-            "close_due": whole(_ONCE),
-            "at": whole(_ONCE, required=True),
+            "close_due": time(_ONCE),
+            "at": time(_ONCE, required=True),
         },
         fact=True,
         parent="incident",
@@ -219,7 +219,7 @@ _ENTITIES = (
             "unit": ref(_FACT),
             "target": ref(_FACT, required=False),
             "text": text(_FACT, 200),
-            "at": whole(_FACT, required=True),
+            "at": time(_FACT, required=True),
             **_place(_FACT),
         },
         fact=True,
@@ -232,9 +232,9 @@ _ENTITIES = (
         {
             "help_call": ref(_FACT),
             "unit": ref(_FACT),
-            "caller": ref(_FACT),
+            "caller": ref(_FACT, to="person"),
             "text": text(_FACT, 200),
-            "at": whole(_FACT, required=True),
+            "at": time(_FACT, required=True),
         },
         fact=True,
         parent="help_call",
@@ -281,7 +281,7 @@ _ENTITIES = (
             "manager_phone": text(_LATEST, 30),
             "operator": text(_LATEST, 40),
             "operator_phone": text(_LATEST, 30),
-            "operator_person": ref(_AUTH, required=False),
+            "operator_person": ref(_AUTH, required=False, to="person"),
         },
         parent="unit",
     ),
@@ -293,7 +293,7 @@ _ENTITIES = (
             "equipment": ref(_FACT),
             "unit": ref(_FACT),
             "kind": choice(_FACT, "move", "hand_over", "stop", "resume"),
-            "at": whole(_FACT, required=True),
+            "at": time(_FACT, required=True),
             "manager": text(_FACT, 40, required=True),
             "manager_phone": text(_FACT, 30),
             "operator": text(_FACT, 40, required=True),
@@ -320,7 +320,7 @@ _ENTITIES = (
             "unit": ref(_HOME, required=False),
             "scopes": of("texts", _HOME),
             "decided_by": text(_HOME, 64),
-            "decided_at": whole(_HOME),
+            "decided_at": time(_HOME),
         },
         parent="row_id",
     ),
@@ -340,3 +340,11 @@ _ENTITIES = (
 )
 
 ENTITIES: dict[str, Entity] = {entity.name: entity for entity in _ENTITIES}
+
+
+def refers_to(field: Field | None, name: str) -> str:
+    """The entity whose row a field names; empty when it names none."""
+    if field is None or field.kind != "ref":
+        return ""
+    entity = field.to or name
+    return entity if entity in ENTITIES else ""

@@ -6,7 +6,15 @@ from typing import Any
 from msgspec import Struct
 
 from schema.policies import Policy
-from schema.versions import SAFE_INT_MAX, THUMB_BYTES_MAX
+from schema.versions import (
+    LAT_E6_MAX,
+    LON_E6_MAX,
+    METRES_MAX,
+    SAFE_INT_MAX,
+    THUMB_BYTES_MAX,
+    TIME_MS_MAX,
+    TIME_MS_MIN,
+)
 
 
 class Field(Struct, frozen=True):
@@ -17,6 +25,8 @@ class Field(Struct, frozen=True):
     required: bool = False
     max: int = 200
     choices: tuple[str, ...] = ()
+    to: str = ""
+    """The entity that a `ref` names, where the field's own name does not say it."""
 
 
 def text(policy: Policy, max: int = 200, required: bool = False) -> Field:
@@ -31,9 +41,14 @@ def whole(policy: Policy, required: bool = False) -> Field:
     return Field(policy, "int", required)
 
 
-def ref(policy: Policy, required: bool = True) -> Field:
-    """The id of another row."""
-    return Field(policy, "ref", required, 64)
+def ref(policy: Policy, required: bool = True, to: str = "") -> Field:
+    """The id of another row, of the entity that the field is named after or of `to`."""
+    return Field(policy, "ref", required, 64, (), to)
+
+
+def time(policy: Policy, required: bool = False) -> Field:
+    """Milliseconds since 1970 (UTC), within the years that any clock of ours can mean."""
+    return Field(policy, "time", required)
 
 
 def of(kind: str, policy: Policy, required: bool = False, max: int = 12) -> Field:
@@ -87,11 +102,19 @@ def _is_texts(value: Any, field: Field) -> bool:
     )
 
 
+def _is_within(low: int, high: int) -> Callable[[Any, Field], bool]:
+    return lambda value, field: _is_int(value) and low <= value <= high
+
+
 KINDS: dict[str, Callable[[Any, Field], bool]] = {
     "text": _is_text,
     "texts": _is_texts,
     "choice": lambda value, field: isinstance(value, str) and value in field.choices,
     "int": lambda value, field: _is_int(value),
+    "time": _is_within(TIME_MS_MIN, TIME_MS_MAX),
+    "lat": _is_within(-LAT_E6_MAX, LAT_E6_MAX),
+    "lon": _is_within(-LON_E6_MAX, LON_E6_MAX),
+    "metres": _is_within(0, METRES_MAX),
     "bool": lambda value, field: isinstance(value, bool),
     "ref": _is_id,
     "photos": _is_photos,
@@ -105,3 +128,12 @@ def holds(field: Field, value: Any) -> bool:
     if value is None:
         return not field.required
     return KINDS[field.kind](value, field)
+
+
+def is_plain(value: Any) -> bool:
+    """True for what every language keeps alike: null, bool, text, safe integers, lists, objects."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(one) for key, one in value.items())
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, bool | str) or _is_int(value)

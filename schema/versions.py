@@ -18,13 +18,23 @@ LANES: tuple[int, ...] = (0, 1, 2, 3, 4)
 CHANGES_PER_MUTATION_MAX = 512
 MUTATIONS_PER_PUSH_MAX = 500
 LANE_0_MUTATION_BYTES_MAX = 2_048
-MUTATION_BYTES_MAX = 65_536
+MUTATION_BYTES_MAX = 131_072
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 PULL_BYTES_MIN = 4 * 1024
 PULL_BYTES_MAX = 4 * 1024 * 1024
 THUMB_BYTES_MAX = 8 * 1024
 BLOB_BYTES_MAX = 32 * 1024 * 1024
 BLOB_CHUNK_BYTES_MAX = 1024 * 1024
+N_MAX = 2**31 - 1
+"""Mutations that one replica can number in one lane."""
+
 SAFE_INT_MAX = 2**53 - 1
+TIME_MS_MIN = 946_684_800_000
+TIME_MS_MAX = 4_102_444_800_000
+"""The years 2000 to 2100: what any clock of ours can mean."""
+
+LAT_E6_MAX = 90_000_000
+LON_E6_MAX = 180_000_000
+METRES_MAX = 100_000_000
 DRIFT_MS_MAX = 5 * MINUTE_MS
 """A stamp further ahead than this is restamped at receipt, its claim kept."""

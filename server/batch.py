@@ -11,19 +11,12 @@ from schema.wire import Verdict
 from server.accounts.people import person_row, roles_of, unit_of
 from server.blobs import note_photos
 from server.clock import Clock
-from server.store.protocol import Commit, Read, Store, Txn
+from server.node import b64url, from_b64url
+from server.store.protocol import Commit, Doc, Read, Store, Txn
 from server.verify import Checked, SessionKey
-from sync.mutation import decode_mutation, dot_of
-from sync.push import (
-    Arrival,
-    Entry,
-    Known,
-    Plan,
-    Session,
-    children_needed,
-    keys_needed,
-    plan_push,
-)
+from sync.known import Arrival, Entry, Held, Known, Plan, Session, children_needed, keys_needed
+from sync.mutation import Refusal, decode_mutation
+from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
 
 log = structlog.get_logger()
@@ -32,10 +25,18 @@ Moved = dict[tuple[str, int], int]
 
 
 class Job(Struct):
-    """Something to write. `make` runs under the lock; `note` after the verdicts are known."""
+    """Something to write. `make` runs under the lock; `note` after the verdicts are known.
+
+    `urgent` jobs are taken before others that wait.
+    """
 
     make: Callable[[Txn], Checked]
     note: Callable[[Txn, list[Verdict]], None] | None = None
+    urgent: bool = False
+
+
+JOBS_PER_COMMIT_MAX = 100
+"""What waits behind a commit of this many is taken by the next one: no commit holds long."""
 
 
 class _Waiting(Struct):
@@ -68,7 +69,11 @@ class Batcher:
 
     async def _drain(self) -> None:
         while self._queue:
-            batch, self._queue = self._queue, []
+            self._queue.sort(key=lambda waiting: not waiting.job.urgent)
+            batch, self._queue = (
+                self._queue[:JOBS_PER_COMMIT_MAX],
+                self._queue[JOBS_PER_COMMIT_MAX:],
+            )
             try:
                 await self._commit(batch)
             except Exception as error:
@@ -111,8 +116,8 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     known = _load(txn, arrivals, sessions)
     plan = plan_push(known, arrivals, now_ms)
     by_dot, moved = _store(txn, plan, now_ms)
-    for checked in made:
-        _keep_signatures(txn, checked)
+    for entry in plan.kept:
+        keep_words(txn, entry.verdict, entry.arrival.raw, now_ms)
     verdicts = _shared_out(made, [_with_seq(one, by_dot) for one in plan.verdicts])
     for job, own in zip(jobs, verdicts, strict=True):
         if job.note:
@@ -120,25 +125,33 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     return verdicts, moved
 
 
+def keep_words(txn: Txn, verdict: Verdict, raw: bytes, now_ms: int) -> None:
+    """Keep words that have no number of their own, with why, for a person to see."""
+    doc = {"raw": b64url(raw), "code": verdict.code, "verdict": verdict.verdict, "at": now_ms}
+    txn.put("kept", f"{verdict.dot} {verdict.hash}", doc)
+
+
 def _load(txn: Txn, arrivals: list[Arrival], sessions: dict[SessionKey, Session]) -> Known:
-    held = [_held(doc) for doc in txn.find("held").values()] if arrivals else []
-    every = [*arrivals, *held]
+    held = [one for doc in txn.find("held").values() if (one := _held(doc))] if arrivals else []
+    sound = [one for one in arrivals if one.fault is None]
+    every = [*sound, *(one.arrival for one in held)]
     keys = {key for one in every for key in keys_needed(one.mutation)}
-    lists = {pair for one in every for pair in children_needed(one.mutation)}
-    dots = {dot_of(a.mutation.replica, a.mutation.lane, a.mutation.n) for a in arrivals}
-    dots |= {dot for one in every for dot in one.mutation.after}
-    children = {pair: txn.children(*pair) for pair in lists}
-    rows = txn.rows(keys)
-    for many in children.values():
-        rows |= {one.key: one for one in many}
+    pairs = {pair for one in every for pair in children_needed(one.mutation)}
+    dots = {one.dot for one in arrivals} | {dot for one in every for dot in one.mutation.after}
     whose = {(one.mutation.replica, one.mutation.session) for one in every} - set(sessions)
-    sessions = sessions | _sessions(txn, whose)
-    return Known(sessions, txn.logged(dots), rows, children, held)
+    known = Known(sessions | _sessions(txn, whose), txn.logged(dots), txn.rows(keys), {}, held)
+    for pair in pairs:
+        known.remember(txn.children(*pair))
+    return known
 
 
-def _held(doc: dict[str, str]) -> Arrival:
-    raw = doc["raw"].encode()
-    return Arrival(decode_mutation(raw), raw, doc["hash"])
+def _held(doc: Doc) -> Held | None:
+    raw = from_b64url(doc["raw"])
+    try:
+        arrival = Arrival(decode_mutation(raw), raw, doc["hash"])
+    except Refusal:
+        return None
+    return Held(arrival, doc["need"], doc["since"])
 
 
 def _sessions(txn: Read, wanted: set[SessionKey]) -> dict[SessionKey, Session]:
@@ -166,14 +179,14 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved
     commits += [_commit_of(entry, now_ms, release=True) for entry in plan.released]
     by_dot: dict[str, Verdict] = {}
     moved: Moved = {}
-    for commit, seq in zip(commits, txn.commit(commits), strict=True):
-        verdict = replace(commit.entry.verdict, seq=seq)
+    for commit, done in zip(commits, txn.commit(commits), strict=True):
+        verdict = replace(commit.entry.verdict, seq=done.seq)
         by_dot[verdict.dot] = verdict
-        _keep_held(txn, commit, verdict)
+        _keep_beside(txn, commit, now_ms)
         for stored in commit.rows:
             note_photos(txn, stored.row)
-        for member in commit.members:
-            moved[member.scope, member.lane] = seq
+        for pair in done.moved:
+            moved[pair] = done.seq
     return by_dot, moved
 
 
@@ -185,22 +198,17 @@ def _commit_of(entry: Entry, now_ms: int, release: bool = False) -> Commit:
     return Commit(entry, rows, members, now_ms, release)
 
 
-def _keep_held(txn: Txn, commit: Commit, verdict: Verdict) -> None:
-    if verdict.verdict == "held":
-        arrival = commit.entry.arrival
-        txn.put("held", verdict.dot, {"raw": arrival.raw.decode(), "hash": arrival.hash})
-    elif commit.release:
-        txn.delete("held", verdict.dot)
-
-
-def _keep_signatures(txn: Txn, checked: Checked) -> None:
-    """The signatures that prove the runs, under the newest dot that each covers."""
-    tips: dict[int, str] = {}
-    for arrival in checked.arrivals:
-        m = arrival.mutation
-        tips[m.lane] = dot_of(m.replica, m.lane, m.n)
-    for lane, dot in tips.items():
-        txn.put("run", dot, {"sigs": checked.sigs.get(lane, [])})
+def _keep_beside(txn: Txn, commit: Commit, now_ms: int) -> None:
+    """The signature that proves a run, under its last dot; and what waits, until it is released."""
+    entry, arrival = commit.entry, commit.entry.arrival
+    if arrival.sig and not commit.release:
+        txn.put("run", arrival.dot, {"sig": arrival.sig})
+    if commit.release:
+        txn.delete("held", arrival.dot)
+    elif entry.verdict.verdict == "held":
+        held = held_by(entry, now_ms)
+        doc = {"raw": b64url(arrival.raw), "hash": arrival.hash, "need": held.need}
+        txn.put("held", arrival.dot, {**doc, "since": now_ms})
 
 
 def _shared_out(made: list[Checked], told: list[Verdict]) -> list[list[Verdict]]:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 from schema.codes import Code
 from schema.roles import Role
 from schema.wire import Change, Page, SyncReply, SyncRequest, Verdict
-from server.batch import Batcher, Job, session_of
+from server.batch import Batcher, Job, keep_words, session_of
 from server.clock import Clock
 from server.config import Config
 from server.device import Device, WebUser
@@ -17,10 +18,11 @@ from server.live import Hub
 from server.node import Node, Wish, load_node, mutation_of
 from server.numbers import numbered
 from server.store.protocol import Doc, Head, Read, Store, Txn
-from server.verify import Checked, arrivals_of, chained
+from server.verify import Checked, chained, received
+from sync.known import Session
+from sync.numbers import asked_for, missing_after
 from sync.outbox import FINAL
 from sync.pull import Want, budget, plan_pull
-from sync.push import Session, missing_numbers
 
 NODE_SESSION = "node"
 SYSTEM_ACTOR = "system"
@@ -87,14 +89,30 @@ class Engine:
     async def _push(
         self, device: Device, request: SyncRequest, head: Head
     ) -> tuple[list[Verdict], dict[str, list[int]]]:
-        checked = arrivals_of(device, request, head.realm)
+        push = received(device, request, head.realm)
+        verdicts: list[Verdict] = []
         missing: dict[str, list[int]] = {}
+        for part in push.parts():
 
-        def note(txn: Txn, verdicts: list[Verdict]) -> None:
-            missing.update(_note_numbers(txn, device.replica, checked, self.clock()))
+            def note(txn: Txn, told: list[Verdict], part: Checked = part) -> None:
+                missing.update(_note_numbers(txn, device.replica, part, told, self.clock()))
 
-        verdicts = await self._batcher.run(Job(lambda txn: chained(txn, checked), note))
+            urgent = part.arrivals[0].mutation.lane == 0
+            make = partial(chained, checked=part)
+            verdicts += await self._batcher.run(Job(make, note, urgent))
+        if push.unread:
+            verdicts += await self._keep_unread(push.unread)
         return verdicts, missing
+
+    async def _keep_unread(self, unread: list[tuple[Verdict, bytes]]) -> list[Verdict]:
+        """Keep words that nobody could read; the device is told so under their hash."""
+
+        def work(txn: Txn) -> None:
+            for verdict, raw in unread:
+                keep_words(txn, verdict, raw, self.clock())
+
+        await self.store.write(work)
+        return [verdict for verdict, _ in unread]
 
     async def _pull(
         self,
@@ -108,8 +126,8 @@ class Engine:
         def work(txn: Read) -> SyncReply:
             head = txn.head()
             cursors = request.cursors if request.epoch == head.epoch else {}
-            granted = [] if device.revoked else list(device.scopes)
-            plan = plan_pull(granted, cursors, request.lanes)
+            granted = list(device.scopes) if device.roles and not device.revoked else []
+            plan = plan_pull(granted, cursors, request.lanes, head.seq)
             pages, complete = _pages(txn, plan.wants, room)
             return SyncReply(
                 centre=head.centre,
@@ -149,14 +167,14 @@ class Engine:
             tips = txn.get("node", "tips") or {}
             ready = numbered(txn, wish, self.clock())
             realm = txn.head().realm
-            arrival, sig, after = mutation_of(self.node, tips, ready, realm, self.clock())
+            arrival, after = mutation_of(self.node, tips, ready, realm, self.clock())
             txn.put("node", "tips", after)
             system = wish.session == NODE_SESSION
             session = SYSTEM if system else session_of(txn, wish.actor)
             key = (self.node.replica, wish.session)
-            return Checked([arrival], {key: session}, {arrival.mutation.lane: [sig]})
+            return Checked([arrival], {key: session})
 
-        verdicts = await self._batcher.run(Job(make))
+        verdicts = await self._batcher.run(Job(make, urgent=True))
         return verdicts[0]
 
     def fleet(self) -> list[DeviceSeen]:
@@ -185,18 +203,19 @@ def _pages(txn: Read, wants: list[Want], room: int) -> tuple[list[Page], dict[st
     return pages, complete
 
 
-def _note_numbers(txn: Txn, replica: str, checked: Checked, now_ms: int) -> dict[str, list[int]]:
-    """Remember which numbers of each lane came. The gaps that are left, at most 500 a lane."""
+def _note_numbers(
+    txn: Txn, replica: str, part: Checked, told: list[Verdict], now_ms: int
+) -> dict[str, list[int]]:
+    """Remember which numbers of each lane came. Those that are missing, at most 500 a lane."""
     doc = txn.get("replica", replica) or {}
     lanes: Doc = doc.get("lanes", {})
     came: dict[str, set[int]] = {}
-    for arrival in checked.arrivals:
-        came.setdefault(str(arrival.mutation.lane), set()).add(arrival.mutation.n)
+    for arrival, verdict in zip(part.arrivals, told, strict=True):
+        if verdict.seq:
+            came.setdefault(str(arrival.mutation.lane), set()).add(arrival.mutation.n)
     for lane, numbers in came.items():
         past = lanes.get(lane, {"max": 0, "gaps": []})
-        lanes[lane] = {
-            "max": max(past["max"], *numbers),
-            "gaps": missing_numbers(past["max"], set(past["gaps"]), numbers),
-        }
+        top, gaps = missing_after(past["max"], past["gaps"], numbers)
+        lanes[lane] = {"max": top, "gaps": gaps}
     txn.put("replica", replica, {**doc, "lanes": lanes, "last_seen": now_ms})
-    return {lane: one["gaps"] for lane, one in lanes.items() if one["gaps"]}
+    return {lane: asked_for(one["gaps"]) for lane, one in lanes.items() if one["gaps"]}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from schema.versions import LANES, TIME_MS_MAX, TIME_MS_MIN
 from schema.wire import SyncRequest
 from server.device import Device
 from server.store.protocol import Read
@@ -29,12 +30,21 @@ class DeviceSeen(Struct):
     app: str = ""
 
 
+COUNT_MAX = 1_000_000
+APP_CHARS_MAX = 40
+
+
+def _time(claimed: int | None) -> int | None:
+    """A device's claim of a time, when it can be one."""
+    return claimed if claimed and TIME_MS_MIN <= claimed <= TIME_MS_MAX else None
+
+
 class Fleet:
     """The devices of this process. What outlives a restart is in the replica records."""
 
     def __init__(self) -> None:
         self._seen: dict[str, DeviceSeen] = {}
-        self._cursors: dict[str, dict[str, dict[str, int]]] = {}
+        self._cursors: dict[str, list[tuple[str, int, int]]] = {}
         self._open: dict[str, int] = {}
 
     def load(self, txn: Read) -> None:
@@ -54,11 +64,16 @@ class Fleet:
         """Note what a device said of itself in a sync, and how much of it that sync settled."""
         one = self._of(device)
         one.last_seen = now_ms
-        one.outbox_count = max(0, request.outbox.count - settled)
-        one.outbox_oldest = request.outbox.oldest if one.outbox_count else None
-        one.offset_ms = now_ms - request.clock if request.clock else 0
-        one.app = request.app
-        self._cursors[device.replica] = request.cursors
+        one.outbox_count = min(max(0, request.outbox.count - settled), COUNT_MAX)
+        one.outbox_oldest = _time(request.outbox.oldest) if one.outbox_count else None
+        one.offset_ms = now_ms - (_time(request.clock) or now_ms)
+        one.app = request.app[:APP_CHARS_MAX]
+        self._cursors[device.replica] = [
+            (scope, lane, request.cursors.get(scope, {}).get(str(lane), 0))
+            for scope in device.scopes
+            for lane in LANES
+            if str(lane) in request.cursors.get(scope, {})
+        ]
 
     def connected(self, device: Device, delta: int, now_ms: int) -> None:
         """Count the open live connections of a device."""
@@ -73,11 +88,7 @@ class Fleet:
         `stood_at` tells the seq of a (scope, lane) at a time.
         """
         for replica, cursors in self._cursors.items():
-            lags = [
-                stood_at(scope, int(lane), before_ms) - seq
-                for scope, lanes in cursors.items()
-                for lane, seq in lanes.items()
-            ]
+            lags = [stood_at(scope, lane, before_ms) - seq for scope, lane, seq in cursors]
             one = self._seen[replica]
             one.behind = max([0, *lags])
             oldest = one.outbox_oldest

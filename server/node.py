@@ -18,8 +18,8 @@ from schema.codes import Code
 from schema.intents import INTENTS
 from schema.wire import Change, Mutation
 from server.errors import Fault
+from sync.known import Arrival
 from sync.mutation import FIRST_PREV, encode_mutation, hash_of, signing_bytes
-from sync.push import Arrival
 from sync.stamp import Stamp, decode_stamp, next_stamp
 
 SIGNATURE_BYTES = 64
@@ -107,8 +107,8 @@ class Wish(Struct, frozen=True):
 
 def mutation_of(
     node: Node, tips: dict[str, Any], wish: Wish, realm: str, now_ms: int
-) -> tuple[Arrival, str, dict[str, Any]]:
-    """The next mutation of the node, its signature, and the tips after it (kept by the caller)."""
+) -> tuple[Arrival, dict[str, Any]]:
+    """The next mutation of the node, signed, and the tips after it (kept by the caller)."""
     lane = INTENTS[wish.intent].lane
     tip = tips.get(str(lane)) or {"n": 0, "hash": FIRST_PREV}
     last = decode_stamp(tips["stamp"]) if "stamp" in tips else Stamp(0, 0, node.replica)
@@ -131,4 +131,4 @@ def mutation_of(
     hash = hash_of(raw)
     sig = node.sign(signing_bytes(realm, node.replica, lane, mutation.n, hash))
     after = {**tips, str(lane): {"n": mutation.n, "hash": hash}, "stamp": stamp}
-    return Arrival(mutation, raw, hash, trusted=True), sig, after
+    return Arrival(mutation, raw, hash, trusted=True, sig=sig), after

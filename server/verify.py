@@ -1,5 +1,7 @@
 """From the bytes of a push to arrivals: decoded, hashed, their chain and signature checked."""
 
+import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 import msgspec
@@ -7,106 +9,156 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.versions import LANE_0_MUTATION_BYTES_MAX, MUTATION_BYTES_MAX, MUTATIONS_PER_PUSH_MAX
-from schema.wire import Mutation, Run, SyncRequest
+from schema.versions import (
+    LANE_0_MUTATION_BYTES_MAX,
+    LANES,
+    MUTATION_BYTES_MAX,
+    MUTATIONS_PER_PUSH_MAX,
+    N_MAX,
+)
+from schema.wire import Mutation, Run, SyncRequest, Verdict
 from server.device import Device
 from server.errors import Fault
 from server.node import public_key, verifies
 from server.store.protocol import Txn
+from sync.known import Arrival, Session
 from sync.mutation import Refusal, decode_mutation, dot_of, hash_of, signing_bytes
-from sync.push import Arrival, Session
 
 SessionKey = tuple[str, str]
 
+DOT = re.compile(r"[0-9A-Za-z._-]{1,64}/[0-4]/[1-9][0-9]{0,9}")
+
+CHANGES_PER_JOB_MAX = 1_000
+MUTATIONS_PER_JOB_MAX = 100
+"""A push is committed in parts of this size, so that no 签收 waits for somebody's register."""
+
 
 class Checked(Struct):
-    """Arrivals in order, the signatures of their runs per lane, and the node's own sessions.
+    """Arrivals in order, and the node's own sessions.
 
     A device's session is read under the lock: nothing read before it is used to judge.
     """
 
     arrivals: list[Arrival]
-    sessions: dict[SessionKey, Session]
-    sigs: dict[int, list[str]]
+    sessions: dict[SessionKey, Session] = {}
+
+
+class Received(Struct):
+    """A push, decoded. `unread` are words that say no number of their own, with their verdict."""
+
+    arrivals: list[Arrival]
+    unread: list[tuple[Verdict, bytes]]
+
+    def parts(self) -> Iterator[Checked]:
+        """The arrivals in order, in parts that are committed one by one."""
+        part: list[Arrival] = []
+        changes = 0
+        for arrival in self.arrivals:
+            part.append(arrival)
+            changes += len(arrival.mutation.changes)
+            if len(part) >= MUTATIONS_PER_JOB_MAX or changes >= CHANGES_PER_JOB_MAX:
+                yield Checked(part)
+                part, changes = [], 0
+        if part:
+            yield Checked(part)
 
 
 class _Named(Struct):
     """The least a mutation must say of itself to get a verdict of its own."""
 
-    lane: int
     n: int
 
 
-def arrivals_of(device: Device, request: SyncRequest, realm: str) -> Checked:
+def received(device: Device, request: SyncRequest, realm: str) -> Received:
     """Check everything that needs no lock. A bad run costs only its own mutations a fault."""
     if sum(len(run.mutations) for run in request.runs) > MUTATIONS_PER_PUSH_MAX:
         raise Fault(Code.TOO_LARGE, str(MUTATIONS_PER_PUSH_MAX))
-    arrivals: list[Arrival] = []
-    sigs: dict[int, list[str]] = {}
+    found = Received([], [])
     key = public_key(device.key)
     for run in request.runs:
-        decoded = [_arrival(device, run.lane, bytes(raw)) for raw in run.mutations]
+        decoded = _decoded(device, run, realm, found)
         if not decoded:
             continue
         last = decoded[-1]
         signed = signing_bytes(realm, device.replica, run.lane, last.mutation.n, last.hash)
-        genuine = verifies(key, run.sig, signed) and _one_chain(run, decoded)
-        arrivals += decoded if genuine else [_faulted(one, Code.SIGNATURE) for one in decoded]
-        sigs.setdefault(run.lane, []).append(run.sig)
-    return Checked(arrivals, {}, sigs)
+        if verifies(key, run.sig, signed) and _one_chain(decoded):
+            decoded[-1] = replace(last, sig=run.sig)
+        else:
+            decoded = [replace(one, fault=Code.SIGNATURE) for one in decoded]
+        found.arrivals += decoded
+    return found
 
 
-def _arrival(device: Device, lane: int, raw: bytes) -> Arrival:
+def _decoded(device: Device, run: Run, realm: str, found: Received) -> list[Arrival]:
+    arrivals = []
+    for raw in map(bytes, run.mutations):
+        arrival = _arrival(device, run.lane, raw, realm)
+        if arrival is None:
+            verdict = Verdict("", hash_of(raw), "refused", 0, Code.MUTATION)
+            found.unread.append((verdict, raw))
+        else:
+            arrivals.append(arrival)
+    return arrivals
+
+
+def _arrival(device: Device, lane: int, raw: bytes, realm: str) -> Arrival | None:
+    """The mutation in these bytes; a stand-in under its own number when they cannot be read."""
     hash = hash_of(raw)
     try:
         mutation = decode_mutation(raw)
+        fault = _fault(device, lane, mutation, len(raw), realm)
     except Refusal:
-        return Arrival(_named(device, lane, raw), raw, hash, Code.MUTATION)
-    limit = MUTATION_BYTES_MAX if mutation.lane else LANE_0_MUTATION_BYTES_MAX
-    fault = None
-    if mutation.replica != device.replica or mutation.lane != lane:
-        mutation = replace(mutation, replica=device.replica, lane=lane)
-        fault = Code.WRONG_REPLICA
-    elif len(raw) > limit:
-        fault = Code.TOO_LARGE
+        mutation = Mutation(device.replica, lane, _number(raw), "", "", "", "", "", "", ())
+        fault = Code.MUTATION
+    mutation = replace(mutation, replica=device.replica, lane=lane)
+    if lane not in LANES or not 1 <= mutation.n <= N_MAX:
+        return None
     return Arrival(mutation, raw, hash, fault)
 
 
-def _named(device: Device, lane: int, raw: bytes) -> Mutation:
-    """A stand-in for words we cannot read, so that they are logged under their own number."""
+def _number(raw: bytes) -> int:
     try:
-        named = msgspec.json.decode(raw, type=_Named)
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        raise Fault(Code.MUTATION, raw[:80].decode("utf-8", "replace")) from None
-    return Mutation(device.replica, lane, named.n, "", "", "", "", device.actor, "", ())
+        return msgspec.json.decode(raw, type=_Named).n
+    except (ValueError, RecursionError):
+        return 0
 
 
-def _one_chain(run: Run, arrivals: list[Arrival]) -> bool:
+def _fault(device: Device, lane: int, mutation: Mutation, size: int, realm: str) -> Code | None:
+    if mutation.replica != device.replica or mutation.lane != lane:
+        return Code.WRONG_REPLICA
+    if mutation.realm != realm:
+        return Code.WRONG_CENTRE
+    if size > (MUTATION_BYTES_MAX if lane else LANE_0_MUTATION_BYTES_MAX):
+        return Code.TOO_LARGE
+    return None if all(map(DOT.fullmatch, mutation.after)) else Code.MUTATION
+
+
+def _one_chain(arrivals: list[Arrival]) -> bool:
     """Numbers dense, each `prev` the hash of the one before."""
     return all(
         b.mutation.n == a.mutation.n + 1 and b.mutation.prev == a.hash
         for a, b in pairwise(arrivals)
+        if not (a.fault or b.fault)
     )
-
-
-def _faulted(arrival: Arrival, code: Code) -> Arrival:
-    return replace(arrival, fault=arrival.fault or code)
 
 
 def chained(txn: Txn, checked: Checked) -> Checked:
     """Check each `prev` against the log: what does not follow its own past is quarantined."""
-    hashes = {
-        dot_of(a.mutation.replica, a.mutation.lane, a.mutation.n): a.hash for a in checked.arrivals
-    }
-    before = {_before(a) for a in checked.arrivals if a.mutation.n > 1}
+    proven = [one for one in checked.arrivals if one.fault is None]
+    hashes = {one.dot: one.hash for one in proven}
+    before = {_before(one) for one in proven if one.mutation.n > 1}
     hashes |= {dot: past.hash for dot, past in txn.logged(before - set(hashes)).items()}
     arrivals = [
-        arrival
-        if arrival.mutation.prev == hashes.get(_before(arrival), arrival.mutation.prev)
-        else _faulted(arrival, Code.CHAIN)
-        for arrival in checked.arrivals
+        replace(one, fault=Code.CHAIN) if one.fault is None and not _follows(one, hashes) else one
+        for one in checked.arrivals
     ]
-    return Checked(arrivals, checked.sessions, checked.sigs)
+    return Checked(arrivals, checked.sessions)
+
+
+def _follows(arrival: Arrival, hashes: dict[str, str]) -> bool:
+    """True when `prev` is the hash of the one before, or that one is not known here."""
+    prev = arrival.mutation.prev
+    return prev == ("" if arrival.mutation.n == 1 else hashes.get(_before(arrival), prev))
 
 
 def _before(arrival: Arrival) -> str:

@@ -44,5 +44,5 @@ async def read_message(request: Request, kind: type[T], bytes_max: int) -> T:
     body = await read_body(request, bytes_max)
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Fault(Code.BAD_REQUEST, str(error)[:200]) from None

@@ -33,19 +33,25 @@ class FieldState(Struct, frozen=True):
 
 
 def heads_of(writes: Iterable[Write]) -> list[Write]:
-    """The writes that no other write follows, in the order of their dots."""
+    """The writes that no other write follows, in the order of their dots. Never empty.
+
+    A person's earlier edit in one lane of one replica is behind their later one, named or not; two
+    people at the same replica have not seen each other's.
+    """
     known = {write.dot: write for write in writes}
     behind = {dot for write in known.values() for dot in write.base if dot != write.dot}
-    latest_own: dict[tuple[str, int], int] = {}
-    for dot in known:
-        replica, lane, n = split_dot(dot)
-        latest_own[replica, lane] = max(n, latest_own.get((replica, lane), 0))
-    heads = []
-    for dot in sorted(known):
-        replica, lane, n = split_dot(dot)
-        if dot not in behind and n == latest_own[replica, lane]:
-            heads.append(known[dot])
-    return heads
+    newest: dict[tuple[str, int, str], int] = {}
+    for write in known.values():
+        chain, n = _chain(write)
+        newest[chain] = max(n, newest.get(chain, 0))
+    last = {write.dot for write in known.values() if _chain(write)[1] == newest[_chain(write)[0]]}
+    heads = sorted(last - behind) or sorted(last)
+    return [known[dot] for dot in heads]
+
+
+def _chain(write: Write) -> tuple[tuple[str, int, str], int]:
+    replica, lane, n = split_dot(write.dot)
+    return (replica, lane, write.actor), n
 
 
 def _latest(heads: list[Write]) -> Write:
@@ -106,3 +112,24 @@ def _behind(head: Write, by_dot: dict[str, Write]) -> set[str]:
 def is_disputed(state: FieldState) -> bool:
     """True when rivals with different values stand side by side."""
     return _rivals(list(state.heads))
+
+
+HISTORY_MAX = 64
+"""Writes of one field that a home keeps; what is older than all of them settles nothing more."""
+
+
+def trimmed(policy: Policy, writes: list[Write]) -> list[Write]:
+    """The writes still worth keeping: what stands and its rivals, and the newest of those behind.
+
+    The state of what is kept is the state of all.
+    """
+    if len(writes) <= HISTORY_MAX:
+        return writes
+    if policy in (Policy.FIXED_ONCE, Policy.APPEND_ONLY):
+        return [_earliest(writes)]
+    heads = {head.dot for head in heads_of(writes)}
+    keep = heads | {write.dot for write in writes[-HISTORY_MAX // 2 :]}
+    kept = [write for write in writes if write.dot in keep]
+    while bare := {head.dot for head in heads_of(kept)} - heads:
+        kept = [write for write in kept if write.dot not in bare]
+    return kept

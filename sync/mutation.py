@@ -6,7 +6,7 @@ import msgspec
 
 from schema.codes import Code
 from schema.entities import ENTITIES, Entity
-from schema.fields import holds
+from schema.fields import holds, is_plain
 from schema.intents import INTENTS
 from schema.policies import Policy
 from schema.versions import CHANGES_PER_MUTATION_MAX, LANES
@@ -50,7 +50,7 @@ def decode_mutation(raw: bytes) -> Mutation:
     """The mutation in `raw`. Refusal `bad_mutation` when the bytes are not one."""
     try:
         return _decoder.decode(raw)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(Code.MUTATION, str(error)[:200]) from None
 
 
@@ -79,7 +79,11 @@ def check_form(mutation: Mutation) -> None:
         raise Refusal(Code.MUTATION, "stamp") from None
     if stamp.replica != mutation.replica:
         raise Refusal(Code.MUTATION, "stamp")
+    seen: set[tuple[str, str]] = set()
     for change in mutation.changes:
+        if (change.entity, change.id) in seen:
+            raise Refusal(Code.MUTATION, f"{change.entity}/{change.id}"[:80])
+        seen.add((change.entity, change.id))
         entity = ENTITIES.get(change.entity)
         if entity is None or change.op not in intent.writes.get(change.entity, ()):
             raise Refusal(Code.INTENT_CHANGE, f"{change.op} {change.entity}")
@@ -104,7 +108,7 @@ def _check_change(change: Change, entity: Entity) -> None:
 
 def _check_field(entity: Entity, name: str, value: Any) -> None:
     field = entity.fields.get(name)
-    if field is not None and not holds(field, value):
+    if not is_plain(value) or (field is not None and not holds(field, value)):
         raise Refusal(Code.FIELD, f"{entity.name}.{name}")
 
 

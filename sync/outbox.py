@@ -59,5 +59,9 @@ def _contiguous(waiting: Sequence[Saved]) -> list[list[Saved]]:
 
 
 def settled(saved: Saved, verdict: Verdict) -> bool:
-    """An item leaves only on a final verdict that names its dot and its hash."""
-    return verdict.verdict in FINAL and verdict.dot == saved.dot and verdict.hash == saved.hash
+    """An item leaves only on a final verdict that names its dot and its hash.
+
+    Words that the server could not read say no dot of their own; their hash names them.
+    """
+    named = verdict.dot in (saved.dot, "")
+    return verdict.verdict in FINAL and named and verdict.hash == saved.hash

@@ -23,11 +23,14 @@ class PullPlan(Struct, frozen=True):
     revoked: list[str]
 
 
-def plan_pull(granted: list[str], cursors: Cursors, lanes: list[int] | None) -> PullPlan:
-    """Rights come from `granted` alone; what a device asks for can only narrow it."""
+def plan_pull(granted: list[str], cursors: Cursors, lanes: list[int] | None, upto: int) -> PullPlan:
+    """Rights come from `granted` alone; what a device asks for can only narrow it.
+
+    A cursor beyond the log's end is one that this log never gave: it is taken as the end.
+    """
     chosen = [lane for lane in LANES if lanes is None or lane in lanes]
     wants = [
-        Want(scope, lane, max(0, cursors.get(scope, {}).get(str(lane), 0)))
+        Want(scope, lane, min(max(0, cursors.get(scope, {}).get(str(lane), 0)), upto))
         for lane in chosen
         for scope in granted
     ]

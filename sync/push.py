@@ -4,119 +4,42 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.entities import ENTITIES
-from schema.intents import INTENTS, Intent
-from schema.roles import Role, authority_of
-from schema.wire import Change, Guard, Mutation, Row, Verdict
+from schema.roles import CENTRE_ROLES, authority_of
+from schema.versions import MINUTE_MS
+from schema.wire import Change, Mutation, Row, Verdict
 from sync.canonical import sha256_hex
 from sync.conflict import ID_LENGTH, closed, found_by_write, ids_before
+from sync.known import Arrival, Entry, Held, Known, Logged, Plan, Session
 from sync.merge import Write
-from sync.mutation import Refusal, check_form, dot_of, server_only_fields
+from sync.mutation import Refusal, check_form
 from sync.recall import recall_conflicts, ruled
+from sync.rights import check_guard, check_rights, unmet
 from sync.rows import Author, Key, Stored, created, removed, set_fields
 from sync.stamp import Stamp, decode_stamp, restamp
 
+QUARANTINED = frozenset({Code.REVOKED, Code.REMOVED, Code.SIGNATURE, Code.CHAIN})
+"""What is kept for a person to judge rather than refused: the words may still be true."""
 
-class Arrival(Struct, frozen=True):
-    """One mutation with the bytes it came as, their hash, and the fault its run has, if any."""
+UNPROVEN = frozenset({Code.SIGNATURE})
+"""What does not prove whose it is takes no number: the real owner's must still fit there."""
 
-    mutation: Mutation
-    raw: bytes
-    hash: str
-    fault: Code | None = None
-    trusted: bool = False
-    """True for the centre's own node, which may write server-only fields."""
-
-
-class Logged(Struct, frozen=True):
-    """What the log says of a dot: the hash it came with and the verdict it got."""
-
-    hash: str
-    verdict: Verdict
-
-
-class Session(Struct, frozen=True):
-    """The person behind a session of a replica, as the server knows them now."""
-
-    actor: str
-    unit: str
-    roles: frozenset[Role]
-    revoked: bool = False
-
-
-class Known(Struct):
-    """All that judging one batch needs. `rows` and `children` grow as the batch is judged."""
-
-    sessions: dict[tuple[str, str], Session]
-    """`(replica, session id)` → who that is."""
-    logged: dict[str, Logged]
-    rows: dict[Key, Stored]
-    children: dict[tuple[str, str], list[Stored]]
-    """`(entity, parent id)` → rows."""
-    held: list[Arrival] = []
-    """Mutations that waited when this batch began."""
-
-
-class Entry(Struct, frozen=True):
-    """A line for the log: the mutation as it came, and its verdict (seq 0 until committed)."""
-
-    arrival: Arrival
-    verdict: Verdict
-    wrote: tuple[tuple[Row | None, Stored], ...] = ()
-    """Each row as it was, and as it is now."""
-
-
-class Plan(Struct):
-    """What to commit, in order, and one verdict per arrival. A repeat has no entry."""
-
-    entries: list[Entry] = []
-    verdicts: list[Verdict] = []
-    released: list[Entry] = []
-    """Mutations held before whose verdict this batch changed."""
-
-
-def keys_needed(mutation: Mutation) -> set[Key]:
-    """The rows that judging this mutation reads."""
-    keys: set[Key] = set()
-    for change in mutation.changes:
-        keys.add((change.entity, change.id))
-        for name, value in change.fields.items():
-            if name in ENTITIES and isinstance(value, str):
-                keys.add((name, value))
-    for guard in mutation.guard:
-        entity, _, id = guard.row.partition("/")
-        keys.add((entity, id))
-    return keys
-
-
-def children_needed(mutation: Mutation) -> set[tuple[str, str]]:
-    """The `(entity, parent id)` lists that judging this mutation reads."""
-    wanted: set[tuple[str, str]] = set()
-    for change in mutation.changes:
-        if change.entity in ("step", "recall"):
-            target = change.fields.get("target")
-            wanted |= {("recall", str(target)), ("step", str(target))}
-        if change.op == "set":
-            wanted.add(("conflict", change.id))
-        if change.entity == "ruling":
-            wanted.add(("conflict", str(change.fields.get("target"))))
-    return wanted
+HELD_MS = 5 * 24 * 60 * MINUTE_MS
+HELD_PER_REPLICA_MAX = 200
 
 
 def plan_push(known: Known, arrivals: list[Arrival], now_ms: int) -> Plan:
     """Judge a batch in order. Every arrival gets one verdict; none stops those after it."""
-    plan = Plan([], [], [])
+    plan = Plan([], [], [], [])
     last: dict[tuple[str, int], Stamp] = {}
     for arrival in arrivals:
-        mutation = arrival.mutation
-        dot = dot_of(mutation.replica, mutation.lane, mutation.n)
-        if (past := known.logged.get(dot)) is not None:
-            plan.verdicts.append(_repeat(past, arrival, dot))
+        past = known.logged.get(arrival.dot)
+        if past is not None or arrival.fault in UNPROVEN:
+            plan.verdicts.append(_without_number(plan, arrival, past))
             continue
-        lane = (mutation.replica, mutation.lane)
-        entry = _enter(known, arrival, dot, _Clock(now_ms, last.get(lane)))
+        lane = (arrival.mutation.replica, arrival.mutation.lane)
+        entry = _enter(known, arrival, _Clock(now_ms, last.get(lane)))
         if entry.wrote:
-            last[lane] = restamp(decode_stamp(mutation.stamp), last.get(lane), now_ms)
+            last[lane] = restamp(decode_stamp(arrival.mutation.stamp), last.get(lane), now_ms)
         plan.entries.append(entry)
         plan.verdicts.append(entry.verdict)
     _release(known, plan, now_ms)
@@ -128,40 +51,82 @@ class _Clock(Struct, frozen=True):
     last: Stamp | None = None
 
 
-def _enter(known: Known, arrival: Arrival, dot: str, clock: _Clock) -> Entry:
+def _without_number(plan: Plan, arrival: Arrival, past: Logged | None) -> Verdict:
+    """The recorded verdict again, or one for words that are kept beside the log."""
+    if past is not None and past.hash == arrival.hash:
+        return replace(past.verdict, repeat=True)
+    if arrival.fault in UNPROVEN:
+        verdict = Verdict(arrival.dot, arrival.hash, "quarantined", 0, arrival.fault)
+    else:
+        verdict = Verdict(arrival.dot, arrival.hash, "refused", 0, Code.IDENTITY_REUSED)
+    plan.kept.append(Entry(arrival, verdict))
+    return verdict
+
+
+def _enter(known: Known, arrival: Arrival, clock: _Clock) -> Entry:
     """Judge one mutation and make its rows known to those after it."""
-    verdict, wrote = _judge(known, arrival, dot, clock)
+    verdict, wrote = _judge(known, arrival, clock)
     pairs = []
     for stored in wrote:
         was = known.rows.get(stored.key)
         pairs.append((was.row if was else None, stored))
-        _remember(known, stored)
-    known.logged[dot] = Logged(arrival.hash, verdict)
+    known.remember(wrote)
+    known.logged[arrival.dot] = Logged(arrival.hash, verdict)
     return Entry(arrival, verdict, tuple(pairs))
 
 
 def _release(known: Known, plan: Plan, now_ms: int) -> None:
-    """Judge the held ones again, until a round releases none. Each is released at most once."""
-    waiting = list(known.held) if plan.entries else []
-    while True:
-        still = []
-        for arrival in waiting:
-            m = arrival.mutation
-            entry = _enter(known, arrival, dot_of(m.replica, m.lane, m.n), _Clock(now_ms))
+    """Judge again what waited for what this batch brought; give up what waited too long."""
+    waiting = {held.arrival.dot: held for held in known.held}
+    for entry in plan.entries:
+        if entry.verdict.verdict == "held":
+            waiting[entry.arrival.dot] = held_by(entry, now_ms)
+    fresh = {need for entry in plan.entries for need in _brought(entry)}
+    while due := [held for held in waiting.values() if held.need in fresh]:
+        fresh = set()
+        for held in due:
+            del waiting[held.arrival.dot]
+            entry = _enter_again(known, held.arrival, now_ms)
             if entry.verdict.verdict == "held":
-                still.append(arrival)
+                waiting[held.arrival.dot] = held_by(entry, held.since)
             else:
-                told = _told(arrival, entry.verdict, now_ms)
-                plan.released.append(replace(entry, wrote=(*entry.wrote, (None, told))))
-        if len(still) == len(waiting):
-            return
-        waiting = still
+                fresh |= _brought(entry)
+                plan.released.append(_told(entry, now_ms))
+    for held in waiting.values():
+        if now_ms - held.since > HELD_MS:
+            verdict = Verdict(
+                held.arrival.dot, held.arrival.hash, "quarantined", 0, Code.PARENT, held.need
+            )
+            plan.released.append(_told(Entry(held.arrival, verdict), now_ms))
 
 
-def _told(arrival: Arrival, verdict: Verdict, now_ms: int) -> Stored:
-    """The row by which the device learns that a mutation is no longer held."""
+def held_by(entry: Entry, since: int) -> Held:
+    """The waiting that a `held` verdict stands for."""
+    return Held(entry.arrival, entry.verdict.detail or "", since)
+
+
+def _brought(entry: Entry) -> set[str]:
+    """What others may have waited for: the dot, unless it is held itself, and the rows made."""
+    if entry.verdict.verdict == "held":
+        return set()
+    return {entry.arrival.dot} | {"/".join(stored.key) for _, stored in entry.wrote}
+
+
+def _enter_again(known: Known, arrival: Arrival, now_ms: int) -> Entry:
+    """Judge what waited. Whatever is wrong with it must not fail the batch of somebody else."""
+    try:
+        return _enter(known, arrival, _Clock(now_ms))
+    except Exception:
+        verdict = Verdict(arrival.dot, arrival.hash, "quarantined", 0, Code.INTERNAL)
+        known.logged[arrival.dot] = Logged(arrival.hash, verdict)
+        return Entry(arrival, verdict)
+
+
+def _told(entry: Entry, now_ms: int) -> Entry:
+    """With the row by which the device learns that a mutation is no longer held."""
+    verdict = entry.verdict
     fields = {
-        "replica": arrival.mutation.replica,
+        "replica": entry.arrival.mutation.replica,
         "dot": verdict.dot,
         "hash": verdict.hash,
         "verdict": verdict.verdict,
@@ -169,47 +134,31 @@ def _told(arrival: Arrival, verdict: Verdict, now_ms: int) -> Stored:
         "detail": verdict.detail,
     }
     id = sha256_hex(verdict.dot.encode())[:ID_LENGTH]
-    return Stored(Row("verdict", id, 0, verdict.dot, "", "", now_ms, fields))
+    told = Stored(Row("verdict", id, 0, verdict.dot, "", "", now_ms, fields))
+    return replace(entry, wrote=(*entry.wrote, (None, told)))
 
 
-def _repeat(past: Logged, arrival: Arrival, dot: str) -> Verdict:
-    """The recorded verdict again; the same dot with other bytes is somebody else's."""
-    if past.hash == arrival.hash:
-        return replace(past.verdict, repeat=True)
-    return Verdict(dot, arrival.hash, "refused", 0, Code.IDENTITY_REUSED)
-
-
-def _remember(known: Known, stored: Stored) -> None:
-    known.rows[stored.key] = stored
-    if stored.parent:
-        siblings = known.children.setdefault((stored.row.entity, stored.parent), [])
-        siblings[:] = [one for one in siblings if one.key != stored.key] + [stored]
-
-
-def _judge(known: Known, arrival: Arrival, dot: str, clock: _Clock) -> tuple[Verdict, list[Stored]]:
-    mutation = arrival.mutation
+def _judge(known: Known, arrival: Arrival, clock: _Clock) -> tuple[Verdict, list[Stored]]:
+    mutation, dot, hash = arrival.mutation, arrival.dot, arrival.hash
     try:
         session = _session_of(known, arrival)
         check_form(mutation)
         stamp = restamp(decode_stamp(mutation.stamp), clock.last, clock.now_ms).encode()
-        intent = INTENTS[mutation.intent]
-        for change in mutation.changes:
-            _check_right(known, change, intent, session)
-            if not arrival.trusted and (names := server_only_fields(change)):
-                raise Refusal(Code.SERVER_FIELD, names[0])
-        if held := _unmet(known, mutation):
-            return Verdict(dot, arrival.hash, "held", 0, *held), []
+        check_rights(known, arrival, session)
+        if waits := unmet(known, mutation):
+            if sum(h.arrival.mutation.replica == mutation.replica for h in known.held) >= (
+                HELD_PER_REPLICA_MAX
+            ):
+                raise Refusal(*waits)
+            return Verdict(dot, hash, "held", 0, *waits), []
+        everywhere = bool(session.roles & CENTRE_ROLES)
         for guard in mutation.guard:
-            _check_guard(known, guard)
+            check_guard(known, guard, session, everywhere)
         wrote, merged = _apply(known, mutation, session, _Moment(dot, stamp, clock.now_ms))
     except Refusal as refusal:
         kind = "quarantined" if refusal.code in QUARANTINED else "refused"
-        return Verdict(dot, arrival.hash, kind, 0, refusal.code, refusal.detail), []
-    return Verdict(dot, arrival.hash, "merged" if merged else "applied", 0), wrote
-
-
-QUARANTINED = frozenset({Code.REVOKED, Code.REMOVED, Code.SIGNATURE, Code.CHAIN})
-"""What is kept for a person to judge rather than refused: the words may still be true."""
+        return Verdict(dot, hash, kind, 0, refusal.code, refusal.detail), []
+    return Verdict(dot, hash, "merged" if merged else "applied", 0), wrote
 
 
 def _session_of(known: Known, arrival: Arrival) -> Session:
@@ -222,73 +171,6 @@ def _session_of(known: Known, arrival: Arrival) -> Session:
     if session.revoked:
         raise Refusal(Code.REVOKED)
     return session
-
-
-def _check_right(known: Known, change: Change, intent: Intent, session: Session) -> None:
-    """Role first, then reach: an `own` intent touches only rows of the author's unit.
-
-    A `set` of a row never seen is judged when that row is there; until then it is held.
-    """
-    if not session.roles & set(intent.roles):
-        raise Refusal(Code.NO_RIGHT, intent.name)
-    if intent.reach == "centre":
-        return
-    stored = known.rows.get((change.entity, change.id))
-    if stored is None and change.op != "create":
-        return
-    units = {change.fields.get("unit", session.unit)}
-    units.add((stored.row.fields if stored else change.fields).get("unit"))
-    for key in _parents(change):
-        parent = known.rows.get(key)
-        if parent and "unit" in ENTITIES[key[0]].fields:
-            units.add(parent.row.fields.get("unit"))
-    if units != {session.unit}:
-        raise Refusal(Code.NOT_YOURS, change.entity)
-
-
-def _unmet(known: Known, mutation: Mutation) -> tuple[Code, str] | None:
-    """What this mutation waits for: a dot it names in `after`, or a row never seen."""
-    made = {(change.entity, change.id) for change in mutation.changes if change.op == "create"}
-    for dot in mutation.after:
-        past = known.logged.get(dot)
-        if past is None or past.verdict.verdict == "held":
-            return Code.AFTER, dot
-    for change in mutation.changes:
-        key = (change.entity, change.id)
-        if change.op != "create" and key not in known.rows and key not in made:
-            return Code.PARENT, "/".join(key)
-        for parent in _parents(change):
-            if parent not in known.rows and parent not in made:
-                return Code.PARENT, "/".join(parent)
-    return None
-
-
-def _parents(change: Change) -> list[Key]:
-    """The rows that must be there first: what the entity's required references name."""
-    fields = ENTITIES[change.entity].fields
-    return [
-        (name, change.fields[name])
-        for name, field in fields.items()
-        if field.kind == "ref" and name in ENTITIES and change.fields.get(name) is not None
-    ]
-
-
-def _check_guard(known: Known, guard: Guard) -> None:
-    entity, _, id = guard.row.partition("/")
-    stored = known.rows.get((entity, id))
-    row = stored.row if stored and not stored.row.removed else None
-    field = guard.field or ""
-    value = row.fields.get(field) if row else None
-    live = (row.writes.get(field, ("", row.dot))[1]) if row else None
-    holds = {
-        "exists": row is not None,
-        "absent": row is None,
-        "eq": row is not None and value == guard.value,
-        "in": row is not None and isinstance(guard.value, list) and value in guard.value,
-        "dot": row is not None and live == guard.value,
-    }.get(guard.check, False)
-    if not holds:
-        raise Refusal(Code.GUARD, guard.row)
 
 
 class _Moment(Struct, frozen=True):
@@ -305,23 +187,25 @@ def _apply(
     after: dict[Key, Stored] = {}
     merged = False
     for change in mutation.changes:
-        key = (change.entity, change.id)
-        stored = after.get(key) or known.rows.get(key)
+        stored = known.rows.get((change.entity, change.id))
         if change.op == "create":
             if stored is not None:
                 raise Refusal(Code.REMOVED if stored.row.removed else Code.EXISTS, change.id)
-            after[key] = created(change, moment.dot, moment.stamp, author, moment.now_ms)
+            made = created(change, moment.dot, moment.stamp, author, moment.now_ms)
+            after[made.key] = made
         elif stored is None or stored.row.removed:
             raise Refusal(Code.REMOVED, change.id)
         elif change.op == "remove":
-            after[key] = removed(stored, moment.now_ms)
+            after[stored.key] = removed(stored, moment.now_ms)
+            for old in _open_disputes(known, change.id):
+                after[old.key] = closed(old, author.actor, moment.now_ms)
         else:
             merged |= _set(known, after, change, _Setting(mutation, author, moment, stored))
-    for stored in recall_conflicts(known.rows, known.children, list(after.values())):
+    for found in recall_conflicts(known, list(after.values())):
         merged = True
-        after[stored.key] = stored
-    for stored in ruled(known.children, list(after.values())):
-        after[stored.key] = closed(stored, who.actor, moment.now_ms)
+        after[found.key] = found
+    for conflict in ruled(known, list(after.values())):
+        after[conflict.key] = closed(conflict, who.actor, moment.now_ms)
     return list(after.values()), merged
 
 
@@ -341,24 +225,17 @@ def _set(known: Known, after: dict[Key, Stored], change: Change, setting: _Setti
     row = replace(wrote.stored.row, arrived=moment.now_ms)
     after[wrote.stored.key] = replace(wrote.stored, row=row)
     opened = {one.key: one for one in found_by_write(wrote, moment.dot)}
+    standing = {one.row.id: one for one in _open_disputes(known, change.id)}
     for field, id in ids_before(wrote).items():
-        old = after.get(("conflict", id)) or _known_conflict(known, change.id, id)
-        if old and old.row.fields["state"] == "open" and old.key not in opened:
+        old = standing.get(id)
+        if old and old.key not in opened:
             decider = None if wrote.after[field].open else author.actor
             after[old.key] = closed(old, decider, moment.now_ms)
     after.update(opened)
     return bool(opened)
 
 
-def _known_conflict(known: Known, row_id: str, id: str) -> Stored | None:
-    of_row: list[Stored] = known.children.get(("conflict", row_id), [])
-    return next((one for one in of_row if one.row.id == id), None)
-
-
-MISSING_MAX = 500
-
-
-def missing_numbers(top: int, gaps: set[int], came: set[int]) -> list[int]:
-    """A lane's numbers that never arrived, given those missing before and those that came now."""
-    newly = set(range(top + 1, max([top, *came])))
-    return sorted((gaps | newly) - came)[:MISSING_MAX]
+def _open_disputes(known: Known, row_id: str) -> list[Stored]:
+    """The Conflicts about a row that wait for a person."""
+    of_row = known.children.get(("conflict", row_id), {}).values()
+    return [one for one in of_row if one.row.fields["state"] == "open"]

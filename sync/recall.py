@@ -1,5 +1,6 @@
 """A recall meets work done without knowing of it: rules 1 to 3 of the conflict table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schema.steps import RANKS
@@ -10,34 +11,42 @@ from sync.conflict import (
     RULE_RECALL_SIGNED,
     conflict_row,
 )
-from sync.rows import Key, Stored
+from sync.known import Known
+from sync.rows import Stored
 
 FIELD = "recall"
 
 
-def recall_conflicts(
-    rows: dict[Key, Stored], children: dict[tuple[str, str], list[Stored]], made: list[Stored]
-) -> list[Stored]:
-    """The Conflicts between the steps just made and the recalls already known, one per pair."""
+def recall_conflicts(known: Known, made: list[Stored]) -> list[Stored]:
+    """The Conflicts between recalls and steps of which one was just made, one per pair.
+
+    Whichever came first: a dispatcher may recall without having seen a step that is here already.
+    """
     found = []
-    for stored in made:
-        step = stored.row
-        if step.entity != "step" or RANKS[step.fields["step"]] < RANKS["signed"]:
-            continue
-        for recall in children.get(("recall", step.fields["target"]), []):
-            if _unaware(recall.row, step):
-                target = rows.get(("target", step.fields["target"]))
-                found.append(_conflict(target.row if target else step, recall.row, step))
+    for recall, step in _pairs(known, [stored.row for stored in made]):
+        if RANKS[step.fields["step"]] >= RANKS["signed"] and _unaware(recall, step):
+            target = known.rows.get(("target", step.fields["target"]))
+            found.append(_conflict(target.row if target else step, recall, step))
     return found
 
 
-def ruled(children: dict[tuple[str, str], list[Stored]], made: list[Stored]) -> list[Stored]:
+def _pairs(known: Known, made: list[Row]) -> Iterator[tuple[Row, Row]]:
+    for row in made:
+        if row.entity == "step":
+            for recall in known.of("recall", row.fields["target"]):
+                yield recall, row
+        elif row.entity == "recall":
+            for step in known.of("step", row.fields["target"]):
+                yield row, step
+
+
+def ruled(known: Known, made: list[Stored]) -> list[Stored]:
     """The open Conflicts that the rulings just made decide."""
     targets = [one.row.fields["target"] for one in made if one.row.entity == "ruling"]
     return [
         conflict
         for target in targets
-        for conflict in children.get(("conflict", target), [])
+        for conflict in known.children.get(("conflict", target), {}).values()
         if conflict.row.fields["field"] == FIELD and conflict.row.fields["state"] == "open"
     ]
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from schema.entities import ENTITIES
 from schema.wire import Change, Row
-from sync.merge import FieldState, Write, is_disputed, resolve
+from sync.merge import FieldState, Write, is_disputed, resolve, trimmed
 
 Key = tuple[str, str]
 """`(entity, id)`."""
@@ -58,18 +58,26 @@ def created(change: Change, dot: str, stamp: str, author: Author, arrived: int) 
 def set_fields(
     stored: Stored, change: Change, write: Write, base: dict[str, tuple[str, ...]]
 ) -> Wrote:
-    """Fold each changed field again with the new write among its writes; other fields stay."""
+    """Fold each changed field again with the new write among its writes; other fields stay.
+
+    A base counts only as far as it names writes that are here: nobody has seen one that is not.
+    """
     policies = ENTITIES[change.entity].fields
     history, before, after = dict(stored.history), {}, {}
     for name, value in change.fields.items():
         first = history.get(name) or [_first_write(stored, name)]
-        mine = replace(write, value=value, base=tuple(base.get(name, ())))
-        history[name] = [*first, mine]
+        here = {one.dot for one in first}
+        mine = replace(
+            write, value=value, base=tuple(dot for dot in base.get(name, ()) if dot in here)
+        )
+        writes = [*first, mine]
         if name in policies:
             before[name] = resolve(policies[name].policy, first)
-            after[name] = resolve(policies[name].policy, history[name])
+            after[name] = resolve(policies[name].policy, writes)
+            history[name] = trimmed(policies[name].policy, writes)
         else:
             after[name] = FieldState(mine, (), (mine,))
+            history[name] = [mine]
     row = _shown(stored.row, after)
     return Wrote(Stored(row, history, stored.authority), before, after)
 

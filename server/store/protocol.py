@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from schema.wire import Page
-from sync.push import Entry, Logged
+from sync.known import Entry, Logged
 from sync.rows import Key, Stored
 from sync.scope import Member
 
@@ -32,8 +32,8 @@ class Head(Struct, frozen=True):
 class Commit(Struct, frozen=True):
     """One mutation's effects under one seq. Rows carry that seq; members say who sees them.
 
-    `release` is for a mutation that was logged as held before: its log line keeps its first seq and
-    gets the new verdict.
+    `release` is for a mutation that was logged as held before: its new verdict is a line of its
+    own, without the words, and stands from then on.
     """
 
     entry: Entry
@@ -41,6 +41,13 @@ class Commit(Struct, frozen=True):
     members: Sequence[Member]
     received: int
     release: bool = False
+
+
+class Committed(Struct, frozen=True):
+    """The seq that a mutation got, and every (scope, lane) in which something moved to it."""
+
+    seq: int
+    moved: frozenset[tuple[str, int]]
 
 
 class Slice(Struct, frozen=True):
@@ -83,8 +90,8 @@ class Read(Protocol):
 class Txn(Read, Protocol):
     """A write transaction: it sees what it wrote."""
 
-    def commit(self, commits: Sequence[Commit]) -> list[int]:
-        """Append each mutation to the log and store its effects. The seqs they got, dense."""
+    def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        """Append each mutation to the log and store its effects. Their seqs are dense."""
 
     def put(self, kind: str, key: str, doc: Doc) -> None: ...
 

@@ -13,12 +13,12 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from schema.wire import Page, Row, Verdict
-from server.store.protocol import Commit, Doc, Head, Read, Slice, Store, T, Txn
+from server.store.protocol import Commit, Committed, Doc, Head, Read, Slice, Store, T, Txn
 from server.store.sqlite_schema import migrate
 from sync.canonical import canonical, sha256_hex
+from sync.known import Logged
 from sync.merge import Write
 from sync.mutation import dot_of, split_dot
-from sync.push import Logged
 from sync.rows import Key, Stored
 
 READERS = 2
@@ -165,7 +165,8 @@ class SqliteTxn(Txn):
         lines = self._db.execute(
             "SELECT m.seq, m.present, m.entity, m.id, r.doc FROM member m"
             " LEFT JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
-            " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.seq>? ORDER BY m.seq",
+            " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.seq>?"
+            " AND (r.id IS NOT NULL OR NOT m.present) ORDER BY m.seq",
             (self._centre, scope, lane, after),
         )
         rows: list[Row] = []
@@ -204,14 +205,15 @@ class SqliteTxn(Txn):
             "DELETE FROM side WHERE centre=? AND kind=? AND key=?", (self._centre, kind, key)
         )
 
-    def commit(self, commits: Sequence[Commit]) -> list[int]:
+    def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         head = self.head()
-        seq, chain, seqs = head.seq, head.chain, []
+        seq, chain, done = head.seq, head.chain, []
         for one in commits:
             seq += 1
             chain = self._log(one, seq, chain)
+            moved = {(member.scope, member.lane) for member in one.members}
             for stored in one.rows:
-                self._put_row(stored, seq)
+                moved |= self._put_row(stored, seq)
             for member in one.members:
                 self._db.execute(
                     "INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -225,11 +227,11 @@ class SqliteTxn(Txn):
                         member.present,
                     ),
                 )
-            seqs.append(seq)
+            done.append(Committed(seq, frozenset(moved)))
         self._db.execute(
             "UPDATE head SET seq=?, chain=? WHERE centre=?", (seq, chain, self._centre)
         )
-        return seqs
+        return done
 
     def _log(self, one: Commit, seq: int, chain: str) -> str:
         arrival, verdict = one.entry.arrival, one.entry.verdict
@@ -256,10 +258,12 @@ class SqliteTxn(Txn):
         )
         return chain
 
-    def _put_row(self, stored: Stored, seq: int) -> None:
+    def _put_row(self, stored: Stored, seq: int) -> set[tuple[str, int]]:
+        """Store the row and move it to `seq` in every scope that it is in already."""
         row = replace(stored.row, seq=seq)
         if row.removed:
-            row = replace(row, fields={}, open={})
+            whose = {name: row.fields[name] for name in ("unit",) if name in row.fields}
+            row = replace(row, fields=whose, open={})
         self._db.execute(
             "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -273,10 +277,12 @@ class SqliteTxn(Txn):
                 stored.authority,
             ),
         )
-        self._db.execute(
-            "UPDATE member SET seq=? WHERE centre=? AND entity=? AND id=? AND present=1",
+        lines = self._db.execute(
+            "UPDATE member SET seq=? WHERE centre=? AND entity=? AND id=? AND present=1"
+            " RETURNING scope, lane",
             (seq, self._centre, row.entity, row.id),
         )
+        return {(scope, lane) for scope, lane in lines}
 
 
 def _stored(doc: str, history: str | None, authority: int) -> Stored:

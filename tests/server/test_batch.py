@@ -28,7 +28,7 @@ def unit(n):
 
 def job(n, note=None):
     one = unit(n)
-    return Job(lambda txn: Checked([one], {("admin", "admin"): PEOPLE["admin"]}, {}), note)
+    return Job(lambda txn: Checked([one], {("admin", "admin"): PEOPLE["admin"]}), note)
 
 
 class Counting:
@@ -84,7 +84,7 @@ async def test_what_was_refused_is_in_the_log_with_its_words(store):
     await batcher.run(job(1))
     again = arrival("admin", 2, 2, "register.load", unit(1).mutation.changes[0])
     people = {("admin", "admin"): PEOPLE["admin"]}
-    verdicts = await batcher.run(Job(lambda txn: Checked([again], people, {})))
+    verdicts = await batcher.run(Job(lambda txn: Checked([again], people)))
     assert verdicts[0].verdict == "refused"
     raw = store._db.execute("SELECT raw FROM log WHERE seq=2").fetchone()[0]
     assert bytes(raw) == again.raw

@@ -8,6 +8,7 @@ import pytest
 from schema.wire import Change
 from server.ids import uuid7
 from tests.server.world import small_centre
+from tests.sync.builders import NOW
 
 PHOTO = bytes(range(256)) * 500
 SIZE = len(PHOTO)
@@ -140,7 +141,7 @@ async def test_knowing_a_hash_is_not_enough(world):
     await phone.sync()
     await upload(phone)
     await other.sync()
-    fields = {"target": "d1-u2", "directive": "d1", "unit": "u2", "round": 1, "at": 1}
+    fields = {"target": "d1-u2", "directive": "d1", "unit": "u2", "round": 1, "at": NOW}
     photo = [{"sha256": SHA, "size": len(PHOTO), "type": "image/jpeg", "thumb": ""}]
     fields |= {"kind": "progress", "text": "", "photos": photo}
     other.write("feedback.add", 1, Change("create", "feedback", "f2", fields))

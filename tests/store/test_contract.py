@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from schema.wire import Verdict
 from server.store.protocol import Commit
 from server.store.sqlite import UnsafeSettings, connect, open_store
-from sync.push import Entry
+from sync.known import Entry
 from sync.scope import Member, memberships
 from tests.sync.builders import NOW, arrival, row, step, target
 
@@ -32,6 +32,10 @@ def signed(n, unit="u1"):
     return row("step", f"s{n}", {**step("signed").fields, "unit": unit}, f"phone/0/{n}")
 
 
+async def committed(store, *commits):
+    return [done.seq for done in await store.write(lambda txn: txn.commit(commits))]
+
+
 class Broken(Exception):
     pass
 
@@ -47,14 +51,14 @@ async def test_a_new_store_has_an_empty_log_and_an_identity_that_stays(tmp_path)
 
 
 async def test_seqs_are_dense_in_the_order_of_commit(store):
-    assert await store.write(lambda txn: txn.commit([commit(1), commit(2)])) == [1, 2]
-    assert await store.write(lambda txn: txn.commit([commit(3)])) == [3]
+    assert await committed(store, commit(1), commit(2)) == [1, 2]
+    assert await committed(store, commit(3)) == [3]
     assert (await store.read(lambda txn: txn.head())).seq == 3
 
 
 async def test_concurrent_writers_leave_no_hole(store):
     async def one(n):
-        return (await store.write(lambda txn: txn.commit([commit(n)])))[0]
+        return (await committed(store, commit(n)))[0]
 
     assert sorted(await asyncio.gather(*(one(n) for n in range(1, 41)))) == list(range(1, 41))
 
@@ -94,7 +98,7 @@ async def test_a_recorded_verdict_is_given_again_with_its_seq(store):
 
 async def test_a_release_is_a_line_of_its_own_and_its_verdict_stands(store):
     await store.write(lambda txn: txn.commit([commit(1, verdict="held")]))
-    assert await store.write(lambda txn: txn.commit([commit(1, signed(1), release=True)])) == [2]
+    assert await committed(store, commit(1, signed(1), release=True)) == [2]
     logged = await store.read(lambda txn: txn.logged(["phone/0/1"]))
     assert (logged["phone/0/1"].verdict.verdict, logged["phone/0/1"].verdict.seq) == ("applied", 2)
 
@@ -138,6 +142,22 @@ async def test_a_changed_row_moves_to_its_new_seq_in_every_scope_it_is_in(store)
     assert (part.page.next, len(part.page.rows)) == (2, 1)
 
 
+async def test_a_commit_names_every_scope_in_which_something_moved(store):
+    directive, one = target()[4], target()[5]
+    await store.write(lambda txn: txn.commit([commit(1, directive, one)]))
+    done = await store.write(lambda txn: txn.commit([commit(2, directive, members=[])]))
+    assert done[0].moved == {("centre", 0), ("unit/u1", 0)}
+
+
+async def test_a_carried_row_that_does_not_exist_yet_spoils_no_page(store):
+    await store.write(lambda txn: txn.commit([commit(1, target()[5])]))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 10**6))
+    assert len(part.page.rows) == 1
+    await store.write(lambda txn: txn.commit([commit(2, target()[4])]))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
+    assert len(part.page.rows) == 1
+
+
 async def test_a_row_that_leaves_a_scope_is_announced_by_its_id_alone(store):
     gone = Member("unit/u1", 0, "step", "s1", False)
     await store.write(lambda txn: txn.commit([commit(1, signed(1)), commit(2, members=[gone])]))
@@ -145,12 +165,13 @@ async def test_a_row_that_leaves_a_scope_is_announced_by_its_id_alone(store):
     assert (part.page.rows, part.page.out) == ([], [("step", "s1")])
 
 
-async def test_a_removed_row_is_sent_without_its_words(store):
+async def test_a_removed_row_is_sent_without_its_words_but_with_its_unit(store):
     wrote = signed(1)
     tombstone = replace(wrote, row=replace(wrote.row, removed=True))
     await store.write(lambda txn: txn.commit([commit(1, wrote), commit(2, tombstone)]))
     found = await store.read(lambda txn: txn.rows([("step", "s1")]))
-    assert (found["step", "s1"].row.removed, found["step", "s1"].row.fields) == (True, {})
+    gone = found["step", "s1"].row
+    assert (gone.removed, gone.fields) == (True, {"unit": "u1"})
 
 
 async def test_the_chain_names_everything_that_was_logged(store, tmp_path):

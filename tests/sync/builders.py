@@ -2,8 +2,8 @@
 
 from schema.roles import Role
 from schema.wire import Change, Mutation, Row
+from sync.known import Arrival, Known, Session
 from sync.mutation import encode_mutation, hash_of
-from sync.push import Arrival, Known, Session
 from sync.rows import Stored
 
 NOW = 1_800_000_000_000
@@ -20,10 +20,7 @@ PEOPLE = {
 def known(*rows: Stored) -> Known:
     """A world in which each person writes from a replica of their own name."""
     found = Known({(name, name): one for name, one in PEOPLE.items()}, {}, {}, {})
-    for stored in rows:
-        found.rows[stored.key] = stored
-        if stored.parent:
-            found.children.setdefault((stored.row.entity, stored.parent), []).append(stored)
+    found.remember(rows)
     return found
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.policies import Policy
-from sync.merge import Write, heads_of, is_disputed, resolve
+from sync.merge import HISTORY_MAX, Write, heads_of, is_disputed, resolve, trimmed
 
 POLICIES = [p for p in Policy if p is not Policy.APPEND_ONLY]
 
@@ -115,3 +115,15 @@ def test_a_persons_second_offline_edit_replaces_their_first():
     mine = write(1, [first.dot], "1", "b"), write(2, [first.dot], "2", "b")
     state = resolve(Policy.MANUAL, [first, *mine])
     assert (state.live.value, state.open) == ("2", ())
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@given(writes=histories(), many=st.integers(0, 80))
+def test_what_is_kept_of_a_long_history_says_the_same_as_all_of_it(policy, writes, many):
+    long = list(writes)
+    for n in range(many):
+        long.append(write(n + 1, [w.dot for w in heads_of(long)], str(n), "z", f"{n:012x}-0000-z"))
+    kept = trimmed(policy, long)
+    state, whole = resolve(policy, kept), resolve(policy, long)
+    assert len(kept) <= HISTORY_MAX
+    assert (state.live.value, state.open) == (whole.live.value, whole.open)

@@ -1,10 +1,13 @@
 """What a push is given as verdict, and what it leaves behind."""
 
 import pytest
+from msgspec.structs import replace
 
 from schema.codes import Code
 from schema.wire import Change, Guard
-from sync.push import missing_numbers, plan_push
+from sync.known import Held
+from sync.numbers import asked_for, missing_after
+from sync.push import HELD_MS, HELD_PER_REPLICA_MAX, plan_push
 from tests.sync.builders import NOW, arrival, known, recall, row, step, target
 
 
@@ -95,15 +98,21 @@ def test_a_refused_mutation_does_not_stop_the_next():
 def test_a_gap_stops_nothing_and_is_asked_for():
     plan = judge(known(*target()), arrival("phone", 0, 3, "target.step", step("signed")))
     assert plan.entries[0].verdict.verdict == "applied"
-    assert missing_numbers(0, set(), {3}) == [1, 2]
-    assert missing_numbers(3, {1, 2}, {1}) == [2]
+    top, gaps = missing_after(0, [], {3})
+    assert (top, asked_for(gaps)) == (3, [1, 2])
+    assert asked_for(missing_after(top, gaps, {1})[1]) == [2]
+
+
+def test_a_number_far_ahead_costs_one_range():
+    top, gaps = missing_after(0, [], {2**31 - 1})
+    assert (top, gaps, len(asked_for(gaps))) == (2**31 - 1, [[1, 2**31 - 2]], 500)
 
 
 def test_an_edit_of_a_row_never_seen_is_held_and_released_when_the_row_comes():
     world = known(*phone_rows()[:2])
     plan = judge(world, edit("duty", 1, "2", ["admin/2/1"]))
     assert plan.entries[0].verdict.verdict == "held"
-    world.held = [plan.entries[0].arrival]
+    world.held = [Held(plan.entries[0].arrival, "contact_phone/p1", NOW)]
     create = Change("create", "contact_phone", "p1", phone_rows()[2].row.fields)
     plan = judge(world, arrival("admin", 2, 1, "register.load", create))
     assert [entry.verdict.verdict for entry in plan.released] == ["applied"]
@@ -261,3 +270,171 @@ def test_a_stamp_far_in_the_future_is_accepted_and_restamped_in_order():
     assert plan.entries[1].verdict.verdict == "applied"
     stamp = world.rows["contact_phone", "p1"].row.writes["number"][0]
     assert stamp < f"{NOW + 10**9:012x}"
+
+
+def test_what_waits_for_something_later_in_the_same_push_is_released_by_it():
+    world = known(*phone_rows()[:1])
+    machine = {"unit": "u1", "kind": "crane", "name": "示例吊车", "status": "available"}
+    move = {
+        "equipment": "e1",
+        "unit": "u1",
+        "kind": "move",
+        "at": NOW,
+        "manager": "示例甲",
+        "operator": "示例乙",
+        "operator_phone": "100 0000 0002",
+    }
+    plan = judge(
+        world,
+        arrival("duty", 1, 1, "move.file", Change("create", "equipment_move", "m1", move)),
+        arrival("duty", 2, 1, "equipment.edit", Change("create", "equipment", "e1", machine)),
+    )
+    assert [one.verdict for one in plan.verdicts] == ["held", "applied"]
+    assert [one.verdict.verdict for one in plan.released] == ["applied"]
+
+
+def test_what_waits_too_long_is_quarantined_and_its_author_told():
+    world = known(*phone_rows()[:2])
+    waiting = judge(world, edit("duty", 1, "2", ["seed/0/1"])).entries[0].arrival
+    world.held = [Held(waiting, "contact_phone/p1", NOW - HELD_MS - 1)]
+    plan = judge(world, arrival("duty", 2, 2, "contact.edit", Change("remove", "contact", "c1")))
+    assert [one.verdict.verdict for one in plan.released] == ["quarantined"]
+    assert plan.released[0].wrote[-1][1].row.entity == "verdict"
+
+
+def test_one_device_cannot_make_everybody_wait_for_what_it_waits_for():
+    world = known(*phone_rows()[:2])
+    waiting = judge(world, edit("duty", 1, "2", ["seed/0/1"])).entries[0].arrival
+    world.held = [Held(waiting, "contact_phone/p1", NOW)] * HELD_PER_REPLICA_MAX
+    assert verdict(world, edit("duty", 2, "3", ["seed/0/1"])) == ("refused", Code.PARENT)
+
+
+def test_a_base_that_names_a_write_of_the_future_counts_for_nothing():
+    world = known(*phone_rows())
+    future = [f"lead/2/{n}" for n in range(1, 300)]
+    judge(world, edit("duty", 1, "111", ["seed/0/1", *future]))
+    plan = judge(world, edit("lead", 1, "222", ["duty/2/1"], "contact.edit_any"))
+    assert plan.entries[0].verdict.verdict == "applied"
+    assert world.rows["contact_phone", "p1"].row.fields["number"] == "222"
+
+
+def test_two_dispatchers_at_the_centre_who_edit_one_number_both_keep_it():
+    world = known(*phone_rows())
+    world.sessions["lead", "second"] = replace(world.sessions["lead", "lead"], actor="second")
+    judge(world, edit("lead", 1, "111", ["seed/0/1"], "contact.edit_any"))
+    change = Change("set", "contact_phone", "p1", {"number": "222"})
+    base = {"contact_phone/p1": {"number": ("seed/0/1",)}}
+    other = {"session": "second", "actor": "second", "base": base}
+    plan = judge(world, arrival("lead", 2, 2, "contact.edit_any", change, **other))
+    assert plan.entries[0].verdict.verdict == "merged"
+    phone = world.rows["contact_phone", "p1"].row
+    assert {side["value"] for side in phone.open["number"]} == {"111", "222"}
+
+
+def test_one_mutation_cannot_write_a_row_twice_to_slip_it_into_another_unit():
+    fields = {"unit": "u1", "duty": "head", "name": "示例"}
+    changes = (
+        Change("create", "contact", "c9", fields),
+        Change("set", "contact", "c9", {"unit": "u2"}),
+    )
+    assert verdict(known(*phone_rows()), arrival("duty", 2, 1, "contact.edit", *changes)) == (
+        "refused",
+        Code.MUTATION,
+    )
+
+
+def test_a_parent_of_another_unit_made_on_the_way_does_not_help():
+    changes = (
+        Change("create", "contact", "c9", {"unit": "u2", "duty": "head", "name": "示例"}),
+        Change(
+            "create",
+            "contact_phone",
+            "p9",
+            {"unit": "u1", "contact": "c9", "kind": "mobile", "number": "1"},
+        ),
+    )
+    assert verdict(known(*phone_rows()), arrival("duty", 2, 1, "contact.edit", *changes))[1] == (
+        Code.NOT_YOURS
+    )
+
+
+def test_a_machine_is_given_only_to_people_of_its_own_unit():
+    stranger = row("person", "x", {"name": "示例", "unit": "u2", "roles": ["operator"]})
+    card = row("equipment", "e1", {"unit": "u1", "kind": "crane", "name": "吊车"})
+    world = known(*phone_rows(), card, stranger)
+    change = Change("set", "equipment", "e1", {"operator_person": "x"})
+    assert verdict(world, arrival("duty", 2, 1, "equipment.edit", change))[1] == Code.NOT_YOURS
+
+
+@pytest.mark.parametrize(
+    "fields", [{"round": 2}, {"round": 0}, {"version": 77}, {"directive": "d9"}]
+)
+def test_a_step_belongs_to_a_round_and_a_version_that_there_are(fields):
+    world = known(*target())
+    world.remember([row("directive", "d9", target()[4].row.fields)])
+    change = step("reported", **fields)
+    assert verdict(world, arrival("phone", 0, 1, "target.step", change))[1] == Code.FIELD
+
+
+def test_a_recall_made_without_seeing_a_step_that_is_here_is_a_conflict_too():
+    """4.3#3"""
+    world = known(*target())
+    judge(world, arrival("phone", 0, 1, "target.step", step("arrived")))
+    plan = judge(world, arrival("lead", 0, 1, "directive.recall", recall(rank_seen=0)))
+    made = {one.row.entity: one.row.fields for _, one in plan.entries[0].wrote}
+    assert (made["conflict"]["rule"], made["conflict"]["state"]) == ("4.3#3", "open")
+
+
+def test_removing_a_row_ends_the_dispute_about_it():
+    world = known(*phone_rows())
+    judge(world, edit("duty", 1, "111", ["seed/0/1"]))
+    judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
+    plan = judge(
+        world, arrival("duty", 2, 2, "contact.edit", Change("remove", "contact_phone", "p1"))
+    )
+    made = {one.row.entity: one.row.fields for _, one in plan.entries[0].wrote}
+    assert (made["conflict"]["state"], made["conflict"]["decided_by"]) == ("decided", "duty")
+
+
+def test_a_guard_tells_nothing_of_rows_that_its_author_may_not_see():
+    world = known(*target(), *phone_rows())
+    right, wrong = (
+        Guard("contact_phone/p1", "eq", "number", number) for number in ("1000000001", "1")
+    )
+    seen = [
+        verdict(world, arrival("other", 0, n, "help.call", help_call("u2", n), guard=(guard,)))
+        for n, guard in enumerate((right, wrong), 1)
+    ]
+    assert seen == [("refused", Code.GUARD)] * 2
+
+
+def help_call(unit, n=1):
+    return Change("create", "help_call", f"h{n}", {"unit": unit, "at": NOW})
+
+
+def test_what_does_not_prove_whose_it_is_takes_no_number():
+    world = known(*target())
+    forged = replace(arrival("phone", 0, 1, "target.step", step("read")), fault=Code.SIGNATURE)
+    plan = judge(world, forged)
+    assert (plan.verdicts[0].verdict, plan.entries) == ("quarantined", [])
+    assert [entry.arrival.raw for entry in plan.kept] == [forged.raw]
+    assert verdict(world, arrival("phone", 0, 1, "target.step", step("signed")))[0] == "applied"
+
+
+def test_both_bytes_of_a_dot_used_twice_are_kept():
+    world = known(*target())
+    judge(world, arrival("phone", 0, 1, "target.step", step("signed")))
+    second = arrival("phone", 0, 1, "target.step", step("read"))
+    plan = judge(world, second)
+    assert [entry.arrival.raw for entry in plan.kept] == [second.raw]
+
+
+def test_a_field_edited_a_thousand_times_keeps_a_short_history():
+    world = known(*phone_rows())
+    last = "seed/0/1"
+    for n in range(1, 300):
+        judge(world, edit("duty", n, str(n), [last]))
+        last = f"duty/2/{n}"
+    stored = world.rows["contact_phone", "p1"]
+    assert (stored.row.fields["number"], stored.row.open) == ("299", {})
+    assert len(stored.history["number"]) <= 65

@@ -9,14 +9,20 @@ export const LANES = [0, 1, 2, 3, 4];
 export const CHANGES_PER_MUTATION_MAX = 512;
 export const MUTATIONS_PER_PUSH_MAX = 500;
 export const LANE_0_MUTATION_BYTES_MAX = 2048;
-export const MUTATION_BYTES_MAX = 65536;
+export const MUTATION_BYTES_MAX = 131072;
 export const PUSH_BYTES_MAX = 4194304;
 export const PULL_BYTES_MIN = 4096;
 export const PULL_BYTES_MAX = 4194304;
 export const THUMB_BYTES_MAX = 8192;
 export const BLOB_BYTES_MAX = 33554432;
 export const BLOB_CHUNK_BYTES_MAX = 1048576;
+export const N_MAX = 2147483647;
 export const SAFE_INT_MAX = 9007199254740991;
+export const TIME_MS_MIN = 946684800000;
+export const TIME_MS_MAX = 4102444800000;
+export const LAT_E6_MAX = 90000000;
+export const LON_E6_MAX = 180000000;
+export const METRES_MAX = 100000000;
 export const DRIFT_MS_MAX = 300000;
 
 export const CODES = [
@@ -69,7 +75,21 @@ export type Code = (typeof CODES)[number];
 export const POLICIES = ['latest', 'fixed-once', 'authority', 'manual', 'server-only', 'append-only'] as const;
 export type Policy = (typeof POLICIES)[number];
 
-export const KINDS = ['text', 'texts', 'choice', 'int', 'bool', 'ref', 'photos', 'clocks', 'any'] as const;
+export const KINDS = [
+  'text',
+  'texts',
+  'choice',
+  'int',
+  'time',
+  'lat',
+  'lon',
+  'metres',
+  'bool',
+  'ref',
+  'photos',
+  'clocks',
+  'any',
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 export const ROLES = [
@@ -366,6 +386,8 @@ export interface IntentSpec {
   roles: readonly Role[];
   writes: Readonly<Record<string, readonly string[]>>;
   reach: string;
+  /** `{entity: {field: values}}` where the intent allows less than the entity does. */
+  only: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
 }
 
 export interface DeviceKindSpec {
@@ -482,9 +504,9 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       },
       level: { policy: 'latest', kind: 'choice', required: false, max: 40, choices: ['I', 'II', 'III', 'IV'] },
       place: { policy: 'latest', kind: 'text', required: false, max: 120, choices: [] },
-      lat_e6: { policy: 'latest', kind: 'int', required: false, max: 200, choices: [] },
-      lon_e6: { policy: 'latest', kind: 'int', required: false, max: 200, choices: [] },
-      accuracy_m: { policy: 'latest', kind: 'int', required: false, max: 200, choices: [] },
+      lat_e6: { policy: 'latest', kind: 'lat', required: false, max: 12, choices: [] },
+      lon_e6: { policy: 'latest', kind: 'lon', required: false, max: 12, choices: [] },
+      accuracy_m: { policy: 'latest', kind: 'metres', required: false, max: 12, choices: [] },
     },
   },
   directive: {
@@ -514,8 +536,8 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       version: { policy: 'fixed-once', kind: 'int', required: true, max: 200, choices: [] },
       text: { policy: 'fixed-once', kind: 'text', required: true, max: 1000, choices: [] },
       clocks: { policy: 'fixed-once', kind: 'clocks', required: true, max: 11, choices: [] },
-      close_due: { policy: 'fixed-once', kind: 'int', required: false, max: 200, choices: [] },
-      at: { policy: 'fixed-once', kind: 'int', required: true, max: 200, choices: [] },
+      close_due: { policy: 'fixed-once', kind: 'time', required: false, max: 200, choices: [] },
+      at: { policy: 'fixed-once', kind: 'time', required: true, max: 200, choices: [] },
     },
   },
   target: {
@@ -547,7 +569,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       directive: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       round: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       step: {
         policy: 'append-only',
         kind: 'choice',
@@ -572,7 +594,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       directive: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       round: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       reason: {
         policy: 'append-only',
         kind: 'choice',
@@ -595,7 +617,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       directive: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       round: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       reason: { policy: 'append-only', kind: 'text', required: true, max: 500, choices: [] },
       rank_seen: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
       call: { policy: 'append-only', kind: 'text', required: false, max: 200, choices: [] },
@@ -613,7 +635,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       directive: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       round: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       recall: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
     },
   },
@@ -629,7 +651,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       directive: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       round: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       recall: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       verdict: {
         policy: 'append-only',
@@ -653,7 +675,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       directive: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       round: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       kind: {
         policy: 'append-only',
         kind: 'choice',
@@ -664,9 +686,9 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       text: { policy: 'append-only', kind: 'text', required: false, max: 2000, choices: [] },
       photos: { policy: 'append-only', kind: 'photos', required: false, max: 9, choices: [] },
       place: { policy: 'append-only', kind: 'text', required: false, max: 120, choices: [] },
-      lat_e6: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
-      lon_e6: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
-      accuracy_m: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
+      lat_e6: { policy: 'append-only', kind: 'lat', required: false, max: 12, choices: [] },
+      lon_e6: { policy: 'append-only', kind: 'lon', required: false, max: 12, choices: [] },
+      accuracy_m: { policy: 'append-only', kind: 'metres', required: false, max: 12, choices: [] },
     },
   },
   help_call: {
@@ -680,11 +702,11 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       target: { policy: 'append-only', kind: 'ref', required: false, max: 64, choices: [] },
       text: { policy: 'append-only', kind: 'text', required: false, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       place: { policy: 'append-only', kind: 'text', required: false, max: 120, choices: [] },
-      lat_e6: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
-      lon_e6: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
-      accuracy_m: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
+      lat_e6: { policy: 'append-only', kind: 'lat', required: false, max: 12, choices: [] },
+      lon_e6: { policy: 'append-only', kind: 'lon', required: false, max: 12, choices: [] },
+      accuracy_m: { policy: 'append-only', kind: 'metres', required: false, max: 12, choices: [] },
     },
   },
   help_answer: {
@@ -699,7 +721,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       unit: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       caller: { policy: 'append-only', kind: 'ref', required: true, max: 64, choices: [] },
       text: { policy: 'append-only', kind: 'text', required: false, max: 200, choices: [] },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
     },
   },
   contact: {
@@ -782,16 +804,16 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
         max: 40,
         choices: ['move', 'hand_over', 'stop', 'resume'],
       },
-      at: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       manager: { policy: 'append-only', kind: 'text', required: true, max: 40, choices: [] },
       manager_phone: { policy: 'append-only', kind: 'text', required: false, max: 30, choices: [] },
       operator: { policy: 'append-only', kind: 'text', required: true, max: 40, choices: [] },
       operator_phone: { policy: 'append-only', kind: 'text', required: true, max: 30, choices: [] },
       note: { policy: 'append-only', kind: 'text', required: false, max: 200, choices: [] },
       place: { policy: 'append-only', kind: 'text', required: false, max: 120, choices: [] },
-      lat_e6: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
-      lon_e6: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
-      accuracy_m: { policy: 'append-only', kind: 'int', required: false, max: 200, choices: [] },
+      lat_e6: { policy: 'append-only', kind: 'lat', required: false, max: 12, choices: [] },
+      lon_e6: { policy: 'append-only', kind: 'lon', required: false, max: 12, choices: [] },
+      accuracy_m: { policy: 'append-only', kind: 'metres', required: false, max: 12, choices: [] },
     },
   },
   conflict: {
@@ -819,7 +841,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       unit: { policy: 'server-only', kind: 'ref', required: false, max: 64, choices: [] },
       scopes: { policy: 'server-only', kind: 'texts', required: false, max: 12, choices: [] },
       decided_by: { policy: 'server-only', kind: 'text', required: false, max: 64, choices: [] },
-      decided_at: { policy: 'server-only', kind: 'int', required: false, max: 200, choices: [] },
+      decided_at: { policy: 'server-only', kind: 'time', required: false, max: 200, choices: [] },
     },
   },
   verdict: {
@@ -852,108 +874,130 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { incident: ['create'], incident_summary: ['create'] },
     reach: 'centre',
+    only: {},
   },
   'incident.edit': {
     lane: 1,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { incident: ['set'], incident_summary: ['set'] },
     reach: 'centre',
+    only: {},
   },
   'directive.issue': {
     lane: 0,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { directive: ['create'], target: ['create'] },
     reach: 'centre',
+    only: {},
   },
   'directive.recall': {
     lane: 0,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { recall: ['create'] },
     reach: 'centre',
+    only: {},
   },
   'recall.rule': {
     lane: 0,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { ruling: ['create'] },
     reach: 'centre',
+    only: {},
   },
   'target.step': {
     lane: 0,
     roles: ['duty', 'unit_head', 'responder'],
     writes: { step: ['create'] },
     reach: 'own',
+    only: {
+      step: { step: ['received', 'read', 'signed', 'departed', 'arrived', 'acting', 'reported'], route: ['device'] },
+    },
   },
   'target.stop': {
     lane: 0,
     roles: ['duty', 'unit_head', 'responder'],
     writes: { stop: ['create'] },
     reach: 'own',
+    only: {},
   },
   'target.close': {
     lane: 0,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { step: ['create'] },
     reach: 'centre',
+    only: {
+      step: { step: ['closed'], route: ['centre'] },
+    },
   },
   'target.send_back': {
     lane: 0,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { round: ['create'] },
     reach: 'centre',
+    only: {},
   },
   'feedback.add': {
     lane: 1,
     roles: ['duty', 'unit_head', 'responder'],
     writes: { feedback: ['create'] },
     reach: 'own',
+    only: {},
   },
   'help.call': {
     lane: 0,
     roles: ['duty', 'unit_head', 'responder', 'operator'],
     writes: { help_call: ['create'] },
     reach: 'own',
+    only: {},
   },
   'help.answer': {
     lane: 0,
     roles: ['dispatcher', 'shift_lead', 'centre_head'],
     writes: { help_answer: ['create'] },
     reach: 'centre',
+    only: {},
   },
   'move.file': {
     lane: 1,
     roles: ['operator', 'duty', 'unit_head', 'steward'],
     writes: { equipment_move: ['create'] },
     reach: 'own',
+    only: {},
   },
   'contact.edit': {
     lane: 2,
     roles: ['duty', 'unit_head', 'steward'],
     writes: { contact: ['create', 'set', 'remove'], contact_phone: ['create', 'set', 'remove'] },
     reach: 'own',
+    only: {},
   },
   'contact.edit_any': {
     lane: 2,
     roles: ['shift_lead'],
     writes: { contact: ['create', 'set', 'remove'], contact_phone: ['create', 'set', 'remove'] },
     reach: 'centre',
+    only: {},
   },
   'equipment.edit': {
     lane: 2,
     roles: ['duty', 'unit_head', 'steward'],
     writes: { equipment: ['create', 'set', 'remove'] },
     reach: 'own',
+    only: {},
   },
   'conflict.decide': {
     lane: 1,
     roles: ['shift_lead'],
     writes: { contact: ['set'], contact_phone: ['set'], equipment: ['set'] },
     reach: 'centre',
+    only: {},
   },
   'conflict.decide_own': {
     lane: 1,
     roles: ['duty', 'unit_head', 'steward'],
     writes: { contact: ['set'], contact_phone: ['set'], equipment: ['set'] },
     reach: 'own',
+    only: {},
   },
   'register.load': {
     lane: 2,
@@ -966,5 +1010,6 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
       equipment: ['create', 'set', 'remove'],
     },
     reach: 'centre',
+    only: {},
   },
 };

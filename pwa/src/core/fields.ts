@@ -1,6 +1,17 @@
 /** What one field may hold. A field's kind is checked at the server's edge and here alike. */
 
-import { SAFE_INT_MAX, THUMB_BYTES_MAX, type FieldSpec, type Kind, type Value } from './contract.ts';
+import {
+  LAT_E6_MAX,
+  LON_E6_MAX,
+  METRES_MAX,
+  SAFE_INT_MAX,
+  THUMB_BYTES_MAX,
+  TIME_MS_MAX,
+  TIME_MS_MIN,
+  type FieldSpec,
+  type Kind,
+  type Value,
+} from './contract.ts';
 
 const PHOTO_PARTS = new Set(['sha256', 'size', 'type', 'thumb']);
 const SHA256_LENGTH = 64;
@@ -51,11 +62,26 @@ function isClocks(value: Value, field: FieldSpec): boolean {
   return times.length <= field.max && times.every((ms) => isInt(ms) && ms > 0);
 }
 
+function within(low: number, high: number): (value: Value) => boolean {
+  return (value) => isInt(value) && low <= (value as number) && (value as number) <= high;
+}
+
+/** True for what every language keeps alike: null, bool, text, safe integers, lists, objects. */
+export function isPlain(value: Value | undefined): boolean {
+  if (Array.isArray(value)) return value.every(isPlain);
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(isPlain);
+  return typeof value === 'number' ? isInt(value) : true;
+}
+
 const HOLDS: Record<Kind, (value: Value, field: FieldSpec) => boolean> = {
   text: (value, field) => isTextUpTo(value, field.max),
   texts: (value, field) => isList(value, field, (one) => isTextUpTo(one, LISTED_TEXT_MAX)),
   choice: (value, field) => field.choices.includes(value),
   int: (value) => isInt(value),
+  time: within(TIME_MS_MIN, TIME_MS_MAX),
+  lat: within(-LAT_E6_MAX, LAT_E6_MAX),
+  lon: within(-LON_E6_MAX, LON_E6_MAX),
+  metres: within(0, METRES_MAX),
   bool: (value) => typeof value === 'boolean',
   ref: isId,
   photos: (value, field) => isList(value, field, isPhoto),

@@ -26,25 +26,33 @@ export interface FieldState {
   heads: Write[];
 }
 
-/** The writes that no other write follows, in the order of their dots. */
+/**
+ * The writes that no other write follows, in the order of their dots. Never empty.
+ *
+ * A person's earlier edit in one lane of one replica is behind their later one, named or not; two people at the same
+ * replica have not seen each other's.
+ */
 export function headsOf(writes: Iterable<Write>): Write[] {
   const known = byDot(writes);
   const behind = new Set<string>();
-  const latestOwn = new Map<string, number>();
+  const newest = new Map<string, number>();
   for (const write of known.values()) {
     for (const dot of write.base) if (dot !== write.dot) behind.add(dot);
-    const [replica, lane, n] = splitDot(write.dot);
-    const chain = `${replica}/${lane}`;
-    latestOwn.set(chain, Math.max(n, latestOwn.get(chain) ?? 0));
+    const [chain, n] = chainOf(write);
+    newest.set(chain, Math.max(n, newest.get(chain) ?? 0));
   }
-  const isHead = (dot: string): boolean => {
-    const [replica, lane, n] = splitDot(dot);
-    return !behind.has(dot) && n === latestOwn.get(`${replica}/${lane}`);
+  const isLast = (write: Write): boolean => {
+    const [chain, n] = chainOf(write);
+    return n === newest.get(chain);
   };
-  return [...known.keys()]
-    .sort(byText)
-    .filter(isHead)
-    .map((dot) => known.get(dot)!);
+  const last = [...known.values()].filter(isLast).sort((a, b) => byText(a.dot, b.dot));
+  const heads = last.filter((write) => !behind.has(write.dot));
+  return heads.length ? heads : last;
+}
+
+function chainOf(write: Write): [string, number] {
+  const [replica, lane, n] = splitDot(write.dot);
+  return [JSON.stringify([replica, lane, write.actor]), n];
 }
 
 function byDot(writes: Iterable<Write>): Map<string, Write> {

@@ -10,7 +10,7 @@ import {
   type EntitySpec,
   type Mutation,
 } from './contract.ts';
-import { holds, isAscii } from './fields.ts';
+import { holds, isAscii, isPlain } from './fields.ts';
 import { sha256Hex } from './sha256.ts';
 import { decodeStamp } from './stamp.ts';
 
@@ -78,12 +78,21 @@ export function checkForm(mutation: Mutation): void {
     throw new Refusal('bad_mutation', 'changes');
   }
   if (decodeStamp(mutation.stamp)?.replica !== mutation.replica) throw new Refusal('bad_mutation', 'stamp');
+  const seen = new Set<string>();
   for (const change of mutation.changes) {
+    const key = `${change.entity}/${change.id}`;
+    if (seen.has(key)) throw new Refusal('bad_mutation', key);
+    seen.add(key);
     const entity = ENTITIES[change.entity];
     if (!entity || !(intent.writes[change.entity] ?? []).includes(change.op)) {
       throw new Refusal('intent_change', `${change.op} ${change.entity}`);
     }
     checkChange(change, entity);
+    for (const [name, values] of Object.entries(intent.only[change.entity] ?? {})) {
+      if (!values.includes(change.fields[name] as string)) {
+        throw new Refusal('intent_change', `${change.entity}.${name}`);
+      }
+    }
   }
 }
 
@@ -95,7 +104,7 @@ function checkChange(change: Change, entity: EntitySpec): void {
   if (entity.fact && op !== 'create') throw new Refusal('fact_edit', change.entity);
   for (const [name, value] of Object.entries(fields)) {
     const field = entity.fields[name];
-    if (field && !holds(field, value)) throw new Refusal('bad_field', `${change.entity}.${name}`);
+    if (!isPlain(value) || (field && !holds(field, value))) throw new Refusal('bad_field', `${change.entity}.${name}`);
   }
   if (op !== 'create') return;
   for (const [name, field] of Object.entries(entity.fields)) {

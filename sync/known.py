@@ -1,0 +1,133 @@
+"""What judging a batch starts from, and what it comes to."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from schema.codes import Code
+from schema.entities import ENTITIES, refers_to
+from schema.roles import Role
+from schema.wire import Mutation, Row, Verdict
+from sync.mutation import dot_of
+from sync.rows import Key, Stored
+
+Pair = tuple[str, str]
+"""`(entity, parent id)`: a list of rows under one parent."""
+
+
+class Arrival(Struct, frozen=True):
+    """One mutation with the bytes it came as, their hash, and the fault its run has, if any.
+
+    `sig` stands on the last of a run and proves all of it. `trusted` is the centre's own node,
+    which may write server-only fields.
+    """
+
+    mutation: Mutation
+    raw: bytes
+    hash: str
+    fault: Code | None = None
+    trusted: bool = False
+    sig: str = ""
+
+    @property
+    def dot(self) -> str:
+        return dot_of(self.mutation.replica, self.mutation.lane, self.mutation.n)
+
+
+class Logged(Struct, frozen=True):
+    """What the log says of a dot: the hash it came with and the verdict it got."""
+
+    hash: str
+    verdict: Verdict
+
+
+class Held(Struct, frozen=True):
+    """A mutation that waits for `need`: a dot, or a row as `entity/id`; since when."""
+
+    arrival: Arrival
+    need: str
+    since: int
+
+
+class Session(Struct, frozen=True):
+    """The person behind a session of a replica, as the server knows them now."""
+
+    actor: str
+    unit: str
+    roles: frozenset[Role]
+    revoked: bool = False
+
+
+class Known(Struct):
+    """All that judging one batch needs. `rows` and `children` grow as the batch is judged."""
+
+    sessions: dict[tuple[str, str], Session]
+    """`(replica, session id)` → who that is."""
+    logged: dict[str, Logged]
+    rows: dict[Key, Stored]
+    children: dict[Pair, dict[Key, Stored]]
+    held: list[Held] = []
+    """Mutations that waited when this batch began."""
+
+    def of(self, entity: str, parent: str) -> list[Row]:
+        """The rows of an entity under one parent."""
+        return [stored.row for stored in self.children.get((entity, parent), {}).values()]
+
+    def remember(self, rows: Iterable[Stored]) -> None:
+        """Rows just made are known to whatever is judged after them."""
+        for stored in rows:
+            self.rows[stored.key] = stored
+            if stored.parent:
+                pair = (stored.row.entity, stored.parent)
+                self.children.setdefault(pair, {})[stored.key] = stored
+
+
+class Entry(Struct, frozen=True):
+    """A line for the log: the mutation as it came, and its verdict (seq 0 until committed)."""
+
+    arrival: Arrival
+    verdict: Verdict
+    wrote: tuple[tuple[Row | None, Stored], ...] = ()
+    """Each row as it was, and as it is now."""
+
+
+class Plan(Struct):
+    """What to commit, in order, and one verdict per arrival. A repeat has no entry.
+
+    `kept` are words that get no number of their own, because they do not prove whose they are or
+    their dot is taken: kept beside the log for a person to see.
+    """
+
+    entries: list[Entry]
+    verdicts: list[Verdict]
+    released: list[Entry]
+    """Mutations held before whose verdict this batch changed."""
+    kept: list[Entry]
+
+
+def keys_needed(mutation: Mutation) -> set[Key]:
+    """The rows that judging this mutation reads."""
+    keys: set[Key] = set()
+    for change in mutation.changes:
+        keys.add((change.entity, change.id))
+        entity = ENTITIES.get(change.entity)
+        fields = entity.fields if entity else {}
+        for name, value in change.fields.items():
+            if isinstance(value, str) and (parent := refers_to(fields.get(name), name)):
+                keys.add((parent, value))
+    for guard in mutation.guard:
+        name, _, id = guard.row.partition("/")
+        keys.add((name, id))
+    return {(entity, id) for entity, id in keys if entity in ENTITIES}
+
+
+def children_needed(mutation: Mutation) -> set[Pair]:
+    """The lists that judging this mutation reads."""
+    wanted: set[Pair] = set()
+    for change in mutation.changes:
+        target = change.fields.get("target")
+        if isinstance(target, str):
+            wanted |= {(name, target) for name in ("round", "recall", "step", "conflict")}
+        if change.op != "create":
+            wanted.add(("conflict", change.id))
+    return wanted

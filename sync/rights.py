@@ -1,0 +1,141 @@
+"""Who may change what: role, then reach, then whether the row's own facts allow it."""
+
+from collections.abc import Mapping
+
+from schema.codes import Code
+from schema.entities import ENTITIES, refers_to
+from schema.intents import INTENTS
+from schema.scopes import scopes_of
+from schema.wire import Change, Guard, Mutation, Row
+from sync.known import Arrival, Known, Session
+from sync.mutation import Refusal, server_only_fields
+from sync.rows import Key
+
+Made = Mapping[Key, Change]
+"""The rows that a mutation itself creates."""
+
+
+def made_by(mutation: Mutation) -> Made:
+    """What the mutation creates, by key."""
+    return {(one.entity, one.id): one for one in mutation.changes if one.op == "create"}
+
+
+def check_rights(known: Known, arrival: Arrival, session: Session) -> None:
+    """Raise the Refusal of the first change that the author may not make."""
+    mutation = arrival.mutation
+    intent, made = INTENTS[mutation.intent], made_by(mutation)
+    if not session.roles & set(intent.roles):
+        raise Refusal(Code.NO_RIGHT, intent.name)
+    for change in mutation.changes:
+        if intent.reach != "centre":
+            _check_reach(known, change, session, made)
+        if not arrival.trusted and (names := server_only_fields(change)):
+            raise Refusal(Code.SERVER_FIELD, names[0])
+        _check_round(known, change)
+
+
+def _check_reach(known: Known, change: Change, session: Session, made: Made) -> None:
+    """An `own` intent touches only rows of the author's unit, under parents of that unit.
+
+    A `set` of a row never seen is judged when that row is there; until then it is held.
+    """
+    stored = known.rows.get((change.entity, change.id))
+    if stored is None and change.op != "create":
+        return
+    units = {change.fields.get("unit", session.unit)}
+    units.add((stored.row.fields if stored else change.fields).get("unit"))
+    for entity, id in parents_of(change):
+        if "unit" in ENTITIES[entity].fields:
+            units |= _unit_of_parent(known, made, (entity, id))
+    if units != {session.unit}:
+        raise Refusal(Code.NOT_YOURS, change.entity)
+
+
+def _unit_of_parent(known: Known, made: Made, key: Key) -> set[str | None]:
+    """The parent's unit; nothing while the parent is unknown, for then the change is held."""
+    if key in made:
+        return {made[key].fields.get("unit")}
+    stored = known.rows.get(key)
+    return {stored.row.fields.get("unit")} if stored else set()
+
+
+def _check_round(known: Known, change: Change) -> None:
+    """A fact about a target names that target's order, unit and a round that there is."""
+    fields = change.fields
+    target = known.rows.get(("target", str(fields.get("target"))))
+    if "round" not in ENTITIES[change.entity].fields or target is None:
+        return
+    for name in ("directive", "unit"):
+        if fields.get(name) != target.row.fields.get(name):
+            raise Refusal(Code.FIELD, f"{change.entity}.{name}")
+    rounds = [row.fields["round"] for row in known.of("round", target.row.id)]
+    newest = max([1, *rounds]) + (change.entity == "round")
+    if not 1 <= fields["round"] <= newest:
+        raise Refusal(Code.FIELD, f"{change.entity}.round")
+    directive = known.rows.get(("directive", str(fields.get("directive"))))
+    newest = directive.row.fields["version"] if directive else fields.get("version")
+    if "version" in fields and not 1 <= fields["version"] <= newest:
+        raise Refusal(Code.FIELD, f"{change.entity}.version")
+
+
+def parents_of(change: Change) -> list[Key]:
+    """The rows that must be there first: what the entity's references name."""
+    found = []
+    for name, field in ENTITIES[change.entity].fields.items():
+        entity, id = refers_to(field, name), change.fields.get(name)
+        if entity and isinstance(id, str):
+            found.append((entity, id))
+    return found
+
+
+def unmet(known: Known, mutation: Mutation) -> tuple[Code, str] | None:
+    """What this mutation waits for: a dot it names in `after`, or a row never seen."""
+    made = made_by(mutation)
+    for dot in mutation.after:
+        past = known.logged.get(dot)
+        if past is None or past.verdict.verdict == "held":
+            return Code.AFTER, dot
+    for change in mutation.changes:
+        own = [(change.entity, change.id)] if change.op != "create" else []
+        for key in own + parents_of(change):
+            if key not in known.rows and key not in made:
+                return Code.PARENT, "/".join(key)
+    return None
+
+
+def check_guard(known: Known, guard: Guard, session: Session, everywhere: bool) -> None:
+    """Refusal `guard` unless it holds. A row that the author may not see is as if it were not."""
+    entity, _, id = guard.row.partition("/")
+    stored = known.rows.get((entity, id))
+    row = stored.row if stored and not stored.row.removed else None
+    if row is not None and not everywhere and not _sees(row, session):
+        row = None
+    if not _holds(row, guard):
+        raise Refusal(Code.GUARD, guard.row)
+
+
+def _sees(row: Row, session: Session) -> bool:
+    own = {
+        "directory",
+        f"unit/{session.unit}",
+        f"register/{session.unit}",
+        f"actor/{session.actor}",
+    }
+    return bool(own & set(scopes_of(ENTITIES[row.entity], row.fields, row.actor)))
+
+
+def _holds(row: Row | None, guard: Guard) -> bool:
+    if row is None:
+        return guard.check == "absent"
+    field = guard.field or ""
+    value = row.fields.get(field)
+    match guard.check:
+        case "exists":
+            return True
+        case "eq":
+            return bool(value == guard.value)
+        case "in":
+            return isinstance(guard.value, list) and value in guard.value
+        case "dot":
+            return bool(row.writes.get(field, ("", row.dot))[1] == guard.value)
+    return False
