@@ -11,13 +11,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.blobs import Blobs
+from schema.versions import MINUTE_MS
+from server.blobs import Blobs, drop_stale
 from server.engine import Engine
 from server.errors import Fault
 from server.routes import blob, enrol, live, pwa, sync
@@ -38,6 +39,9 @@ SECURITY = {
     "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
 }
 GZIP_BYTES_MIN = 600
+SWEEP_MS = 24 * 60 * MINUTE_MS
+GONE = 0
+"""The status in the log of a request that got no answer."""
 
 
 class UploadLocks:
@@ -53,8 +57,30 @@ class UploadLocks:
         return lock
 
 
+class UploadSweep:
+    """Drops uploads that nobody goes on with: when the first one begins after a start, then daily.
+
+    Space is only wanted where uploads begin, so a centre that gets none need not wake for it.
+    """
+
+    def __init__(self, engine: Engine, blobs: Blobs) -> None:
+        self._engine = engine
+        self._blobs = blobs
+        self._swept_ms: int | None = None
+
+    async def now_and_then(self) -> None:
+        now = self._engine.clock()
+        if self._swept_ms is None or abs(now - self._swept_ms) >= SWEEP_MS:
+            self._swept_ms = now
+            await drop_stale(self._engine.store, self._blobs, now)
+
+
 class Guard:
-    """Security headers on every answer, and one log line for each request."""
+    """Security headers on every answer, also on the last resort's, and one log line for each.
+
+    What goes wrong inside ends here: it is answered, or, once an answer has begun, left unfinished,
+    so that the server cuts the connection and nobody takes the part for the whole.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -64,7 +90,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.monotonic(), 0
+        began, status = time.monotonic(), GONE
 
         async def guarded(message: Message) -> None:
             nonlocal status
@@ -75,7 +101,14 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, guarded)
+        try:
+            await self.app(scope, receive, guarded)
+        except ClientDisconnect:
+            pass  # Nobody is there to be answered.
+        except Exception as error:
+            answer = on_bug(Request(scope), error)
+            if status == GONE:
+                await answer(scope, receive, guarded)
         took_ms = round((time.monotonic() - began) * 1000)
         log.info("request", method=scope["method"], path=scope["path"], status=status, ms=took_ms)
 
@@ -106,10 +139,10 @@ def build_app(engine: Engine) -> Starlette:
         exception_handlers={
             Fault: on_fault,
             HTTPException: on_http_exception,
-            Exception: on_bug,
         },
     )
     app.state.engine = engine
     app.state.blobs = Blobs(engine.config.blobs)
+    app.state.upload_sweep = UploadSweep(engine, app.state.blobs)
     app.state.upload_locks = UploadLocks()
     return app

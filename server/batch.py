@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,8 +17,6 @@ from sync.known import Arrival, Entry, Held, Known, Plan, Session, children_need
 from sync.mutation import Refusal, decode_mutation
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
-
-log = structlog.get_logger()
 
 Moved = dict[tuple[str, int], int]
 
@@ -103,7 +100,6 @@ class Batcher:
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:
-    log.error("commit_failed", exc_info=error)
     if not waiting.done.done():
         waiting.done.set_exception(error)
 

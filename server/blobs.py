@@ -1,21 +1,29 @@
 """Photos on disk: partial uploads, whole blobs by their hash, and who may read one."""
 
+import asyncio
 import hashlib
 import os
+import re
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from schema.codes import Code
 from schema.entities import ENTITIES
 from schema.scopes import scopes_of
-from schema.versions import BLOB_BYTES_MAX
+from schema.versions import BLOB_BYTES_MAX, MINUTE_MS
 from schema.wire import Row
 from server.errors import Fault
-from server.store.protocol import Doc, Read, Txn
+from server.store.protocol import Doc, Read, Store, Txn
 from sync.mutation import split_dot
 
 HASH_LENGTH = 64
+UPLOAD_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UNFINISHED_MAX = 200
+UNFINISHED_BYTES_MAX = 2 * 1024**3
+"""What one device may have begun and not finished: more than any shift takes in photos."""
+
+UNFINISHED_MS_MAX = 14 * 24 * 60 * MINUTE_MS
 TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 
 
@@ -28,6 +36,11 @@ class Upload(Struct, frozen=True):
     size: int
     type: str
     offset: int
+
+
+def begun_ms(id: str) -> int:
+    """When an upload began: its id, a UUIDv7, says so."""
+    return int(id.replace("-", "")[:12], 16)
 
 
 class Blobs:
@@ -50,6 +63,14 @@ class Blobs:
         """The bytes of an upload that are on disk."""
         part = self._parts / id
         return part.stat().st_size if part.exists() else 0
+
+    def parts(self) -> list[str]:
+        """The ids of all uploads of which bytes lie here."""
+        return [part.name for part in self._parts.iterdir() if UPLOAD_ID.fullmatch(part.name)]
+
+    def drop_part(self, id: str) -> None:
+        """Afterwards nothing of the upload is here. Dropping it twice is harmless."""
+        (self._parts / id).unlink(missing_ok=True)
 
     def append(self, upload: Upload, offset: int, chunk: bytes) -> int:
         """The upload's new offset, its bytes on disk. Fault `upload_offset`: nothing changed."""
@@ -93,6 +114,82 @@ def check_upload(sha256: str, size: int, type: str) -> None:
         raise Fault(Code.TOO_LARGE, str(BLOB_BYTES_MAX))
     if type not in TYPES:
         raise Fault(Code.UNSUPPORTED, type)
+
+
+def begin(txn: Txn, upload: Upload) -> Upload:
+    """Note the upload; the one under way of the same photo where there is one.
+
+    Fault `rate_limited` when this device has begun too many that it never finished.
+    """
+    known = txn.get("upload_of", f"{upload.replica}/{upload.sha256}")
+    if known and (doc := txn.get("upload", known["id"])):
+        return Upload(**doc)
+    pending = _pending(txn, upload.replica)
+    if len(pending) >= UNFINISHED_MAX:
+        raise Fault(Code.RATE_LIMITED, str(UNFINISHED_MAX))
+    if sum(pending.values()) + upload.size > UNFINISHED_BYTES_MAX:
+        raise Fault(Code.RATE_LIMITED, str(UNFINISHED_BYTES_MAX))
+    txn.put("upload", upload.id, to_builtins(upload))
+    txn.put("upload_of", f"{upload.replica}/{upload.sha256}", {"id": upload.id})
+    _put_pending(txn, upload.replica, pending | {upload.id: upload.size})
+    return upload
+
+
+def note_whole(txn: Txn, upload: Upload) -> None:
+    """The blob is whole on disk: from now on a record names it."""
+    blob = txn.get("blob", upload.sha256) or {"uploaders": []}
+    uploaders = sorted({*blob["uploaders"], upload.replica})
+    whole = {"size": upload.size, "type": upload.type, "uploaders": uploaders}
+    txn.put("blob", upload.sha256, whole)
+    txn.put("upload", upload.id, {**to_builtins(upload), "offset": upload.size})
+    _no_longer_pending(txn, upload)
+
+
+def _pending(txn: Read, replica: str) -> dict[str, int]:
+    """Announced bytes by id of what a device has begun and not finished."""
+    pending: dict[str, int] = (txn.get("uploads", replica) or {"pending": {}})["pending"]
+    return pending
+
+
+def _put_pending(txn: Txn, replica: str, pending: dict[str, int]) -> None:
+    txn.put("uploads", replica, {"pending": pending})
+
+
+def _no_longer_pending(txn: Txn, upload: Upload) -> None:
+    pending = _pending(txn, upload.replica)
+    pending.pop(upload.id, None)
+    _put_pending(txn, upload.replica, pending)
+
+
+async def drop_stale(store: Store, blobs: Blobs, now_ms: int) -> int:
+    """Forget uploads that were begun long ago and never finished. How many there were.
+
+    A device that still wants to go on is told that there is no such upload, and begins again.
+    """
+    before_ms = now_ms - UNFINISHED_MS_MAX
+
+    def unfinished(txn: Read) -> list[Upload]:
+        uploads = [Upload(**doc) for doc in txn.find("upload").values()]
+        return [one for one in uploads if one.offset < one.size and begun_ms(one.id) < before_ms]
+
+    def forget(txn: Txn) -> None:
+        for upload in stale:
+            txn.delete("upload", upload.id)
+            txn.delete("upload_of", f"{upload.replica}/{upload.sha256}")
+            _no_longer_pending(txn, upload)
+
+    stale = await store.read(unfinished)
+    if stale:
+        await store.write(forget)
+    await asyncio.to_thread(_drop_parts, blobs, before_ms)
+    return len(stale)
+
+
+def _drop_parts(blobs: Blobs, before_ms: int) -> None:
+    """Also those that no record names any more, because the power went in between."""
+    for id in blobs.parts():
+        if begun_ms(id) < before_ms:
+            blobs.drop_part(id)
 
 
 def note_photos(txn: Txn, row: Row) -> None:

@@ -21,6 +21,9 @@ EVERYWHERE = "0.0.0.0"
 GRACE_S = 2
 """How long a stop waits for open requests; with closing, it stays under three seconds."""
 
+WS_BYTES_MAX = 64 * 1024
+"""No frame that anybody sends us is nearly as long."""
+
 LOCAL_PROBES = ("10.255.255.255", "172.31.255.255", "192.168.255.255")
 
 
@@ -182,6 +185,7 @@ def _config(one: Listener) -> uvicorn.Config:
     return uvicorn.Config(
         one.app,
         ws="websockets-sansio",
+        ws_max_size=WS_BYTES_MAX,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

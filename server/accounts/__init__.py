@@ -1,6 +1,7 @@
 """Who asks: people at the centre by password and session, devices by enrolment and token."""
 
 from server.accounts.enrolment import device_of, enrol, new_code
+from server.accounts.people import COMMAND
 from server.accounts.sessions import (
     COOKIE,
     bake_cookie,
@@ -14,6 +15,7 @@ from server.accounts.sessions import (
 )
 
 __all__ = [
+    "COMMAND",
     "COOKIE",
     "bake_cookie",
     "check_csrf",

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from schema.codes import Code
 from schema.versions import MINUTE_MS
-from server.accounts.limits import limits_of
+from server.accounts.limits import Limits, limits_of
 from server.accounts.people import person_row, roles_of, unit_of
 from server.accounts.tokens import Random, digest, new_secret
 from server.device import WebUser
@@ -70,8 +70,7 @@ async def sign_in(
 ) -> str:
     """A new session's cookie token. Fault `login` for a wrong name and a wrong password alike."""
     name, limits, now = plain_login(login), limits_of(engine), engine.clock()
-    limits.login_address.take(address, now)
-    limits.login.take(f"{name} {address}", now)
+    _take_turn(limits, f"{name} {address}", address, now)
     doc = await engine.store.read(lambda read: read.get("login", name))
     right = await anyio.to_thread.run_sync(_matches, doc, password, limiter=limits.hashing)
     if doc is None or not right:
@@ -88,6 +87,16 @@ async def sign_in(
     }
     await engine.store.write(lambda txn: _begin(txn, digest(token), session))
     return token
+
+
+def _take_turn(limits: Limits, key: str, address: str, now: int) -> None:
+    """Count one try. One that is refused here costs neither the login nor its neighbours a try."""
+    limits.login.take(key, now)
+    try:
+        limits.login_address.take(address, now)
+    except Fault:
+        limits.login.give_back(key)
+        raise
 
 
 def _matches(doc: Doc | None, password: str) -> bool:

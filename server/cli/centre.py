@@ -11,6 +11,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from starlette.applications import Starlette
 
 from server.app import build_app
 from server.cli.spoken import spoken
@@ -109,13 +110,15 @@ async def answer(centre: Centre, console: Console) -> None:
     def ready() -> None:
         console.print(spoken("cli.ready", "\n"), style="bold")
 
-    await serve(listeners(centre), ready)
+    app = build_app(centre.engine)
+    await app.state.upload_sweep.now_and_then()
+    await serve(listeners(centre, app), ready)
     console.print(spoken("cli.stopped"))
 
 
-def listeners(centre: Centre) -> list[Listener]:
+def listeners(centre: Centre, app: Starlette) -> list[Listener]:
     """One application behind http and TLS; the trust page knows nothing of it."""
-    app, sockets = build_app(centre.engine), centre.sockets
+    sockets = centre.sockets
     found = [Listener(app, sockets.http, proxied=centre.tls is None)]
     if centre.tls and sockets.tls and sockets.trust:
         config = centre.config

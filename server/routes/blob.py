@@ -5,20 +5,17 @@ import base64
 import binascii
 import hashlib
 
-from msgspec import to_builtins
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from schema.codes import Code
-from schema.roles import CENTRE_ROLES
 from schema.versions import BLOB_BYTES_MAX, BLOB_CHUNK_BYTES_MAX
-from server.accounts import current_user
-from server.blobs import Blobs, Upload, check_upload, readable
+from server.accounts import COMMAND, current_user
+from server.blobs import Blobs, Upload, begin, check_upload, note_whole, readable
 from server.errors import Fault
 from server.ids import uuid7
 from server.routes.auth import device_from, living_device
-from server.store.protocol import Txn
 from server.wire import read_body
 
 TUS = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
@@ -48,16 +45,8 @@ async def create(request: Request) -> Response:
     check_upload(sha256, size, type)
     engine = request.app.state.engine
     upload = Upload(uuid7(engine.clock()), device.replica, sha256, size, type, 0)
-
-    def work(txn: Txn) -> Upload:
-        known = txn.get("upload_of", f"{device.replica}/{sha256}")
-        if known and (doc := txn.get("upload", known["id"])):
-            return Upload(**doc)
-        txn.put("upload", upload.id, to_builtins(upload))
-        txn.put("upload_of", f"{device.replica}/{sha256}", {"id": upload.id})
-        return upload
-
-    mine = await engine.store.write(work)
+    await request.app.state.upload_sweep.now_and_then()
+    mine = await engine.store.write(lambda txn: begin(txn, upload))
     location = f"/v1/blob/u/{mine.id}"
     offset = str(_offset(request.app.state.blobs, mine))
     return Response(status_code=201, headers={**TUS, "Location": location, "Upload-Offset": offset})
@@ -96,18 +85,7 @@ async def append(request: Request) -> Response:
 async def _finish(request: Request, blobs: Blobs, upload: Upload) -> None:
     """The blob is whole on disk first; only then does a record name it."""
     await asyncio.to_thread(blobs.finish, upload)
-
-    def work(txn: Txn) -> None:
-        blob = txn.get("blob", upload.sha256) or {"uploaders": []}
-        uploaders = sorted({*blob["uploaders"], upload.replica})
-        txn.put(
-            "blob",
-            upload.sha256,
-            {"size": upload.size, "type": upload.type, "uploaders": uploaders},
-        )
-        txn.put("upload", upload.id, {**to_builtins(upload), "offset": upload.size})
-
-    await request.app.state.engine.store.write(work)
+    await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))
 
 
 async def fetch(request: Request) -> Response:
@@ -131,7 +109,7 @@ async def _scopes(request: Request) -> tuple[str, ...] | None:
     user = await current_user(request.app.state.engine, request)
     if user is None:
         raise Fault(Code.UNAUTHENTICATED)
-    return None if user.roles & CENTRE_ROLES else ()
+    return None if user.roles & COMMAND else ()
 
 
 async def _own_upload(request: Request) -> Upload:

@@ -9,17 +9,31 @@ from msgspec import Struct
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from schema.codes import Code
 from schema.wire import Cursors
 from server.accounts import check_origin, device_of
 from server.device import Device
+from server.engine import Engine
 from server.errors import Fault
 from server.live import Listener
 from server.wire import encode
 
 HELLO_BYTES_MAX = 1_024
 HELLO_S = 10.0
+CHECK_AFTER_MS = 60_000
+"""A device that was let in is asked for again when it is poked this much later, or pings."""
+
+CLOSE_NO_TEXT = 1003
 CLOSE_POLICY = 1008
+GONE = (WebSocketDisconnect, RuntimeError)
+"""How it shows that the peer went while we spoke."""
+
+
+class Unwelcome(Exception):
+    """The connection must end, with this close code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Hello(Struct):
@@ -35,58 +49,114 @@ class Standing(Struct):
     scopes: Cursors
 
 
+class Guest:
+    """A device on the line, and when its right to be there was last looked up."""
+
+    def __init__(self, engine: Engine, token: str, device: Device) -> None:
+        self.device = device
+        self._engine = engine
+        self._token = token
+        self._checked_ms = engine.clock()
+
+    async def check(self) -> None:
+        """Unwelcome once it is revoked, or was granted other scopes than it listens to."""
+        try:
+            now = await device_of(self._engine, self._token)
+        except Fault:
+            raise Unwelcome(CLOSE_POLICY) from None
+        if now.revoked or now.scopes != self.device.scopes:
+            raise Unwelcome(CLOSE_POLICY)
+        self._checked_ms = self._engine.clock()
+
+    async def check_now_and_then(self) -> None:
+        """As `check`, unless that was only just done."""
+        if abs(self._engine.clock() - self._checked_ms) >= CHECK_AFTER_MS:
+            await self.check()
+
+
 async def live(socket: WebSocket) -> None:
     """Accept, prove, greet, then poke until either side goes. Answers `ping` with `pong`."""
-    engine = socket.app.state.engine
     await socket.accept()
     try:
-        device = await _device(socket)
-    except (Fault, msgspec.DecodeError, TimeoutError, WebSocketDisconnect):
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close(CLOSE_POLICY)
-        return
+        await _serve(socket)
+    except (Unwelcome, TimeoutError) as end:
+        with suppress(*GONE):
+            await socket.close(end.code if isinstance(end, Unwelcome) else CLOSE_POLICY)
+    except WebSocketDisconnect:
+        pass  # It went before it said who it is.
+
+
+async def _serve(socket: WebSocket) -> None:
+    engine = socket.app.state.engine
+    guest = await _guest(socket)
+    device = guest.device
     engine.joined(device, 1)
     try:
         with engine.hub.listen(device.scopes) as listener:
             standing = Standing({scope: engine.hub.stands(scope) for scope in device.scopes})
-            await socket.send_text(encode({"hello": standing}).decode())
-            await until_either(_send(socket, listener), _receive(socket))
+            with suppress(*GONE):
+                await socket.send_text(encode({"hello": standing}).decode())
+            await until_either(_send(socket, listener, guest), _receive(socket, guest))
     finally:
         engine.joined(device, -1)
 
 
-async def _device(socket: WebSocket) -> Device:
-    if socket.headers.get("origin"):
-        check_origin(socket)
-    text = await asyncio.wait_for(socket.receive_text(), HELLO_S)
-    hello = msgspec.json.decode(text[:HELLO_BYTES_MAX], type=Hello)
-    device = await device_of(socket.app.state.engine, hello.token)
+async def _guest(socket: WebSocket) -> Guest:
+    """Who connects, as the first frame proves. Unwelcome for anything else."""
+    engine = socket.app.state.engine
+    try:
+        if socket.headers.get("origin"):
+            check_origin(socket)
+        text = await asyncio.wait_for(_text(socket), HELLO_S)
+        if len(text.encode()) > HELLO_BYTES_MAX:
+            raise Unwelcome(CLOSE_POLICY)
+        hello = msgspec.json.decode(text, type=Hello)
+        device = await device_of(engine, hello.token)
+    except (Fault, msgspec.DecodeError):
+        raise Unwelcome(CLOSE_POLICY) from None
     if device.revoked or device.replica != hello.replica:
-        raise Fault(Code.REVOKED)
-    return device
+        raise Unwelcome(CLOSE_POLICY)
+    return Guest(engine, hello.token, device)
 
 
-async def _send(socket: WebSocket, listener: Listener) -> None:
+async def _text(socket: WebSocket) -> str:
+    """The next frame, which must be text. Unwelcome for a binary one."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message["code"])
+    text: str | None = message.get("text")
+    if text is None:
+        raise Unwelcome(CLOSE_NO_TEXT)
+    return text
+
+
+async def _send(socket: WebSocket, listener: Listener, guest: Guest) -> None:
     while True:
-        for poke in await listener.take():
+        pokes = await listener.take()
+        await guest.check_now_and_then()
+        for poke in pokes:
             await socket.send_text(encode(poke).decode())
 
 
-async def _receive(socket: WebSocket) -> None:
+async def _receive(socket: WebSocket, guest: Guest) -> None:
     while True:
-        if await socket.receive_text() == "ping":
+        if await _text(socket) == "ping":
+            await guest.check()
             await socket.send_text("pong")
 
 
 async def until_either(*works: Coroutine[None, None, None]) -> None:
     """Run both until one ends, then end the other; a peer that went is no fault."""
     tasks = [asyncio.create_task(work) for work in works]
-    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-            await task
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, Exception) and not isinstance(one, GONE):
+            raise one
 
 
 routes = [WebSocketRoute("/v1/live", live)]

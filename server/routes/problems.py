@@ -1,4 +1,7 @@
-"""How faults are told to devices: status, code and both sentences, as JSON."""
+"""How faults are told: as JSON with a code and both sentences, as a page below `/desk`."""
+
+import errno
+import sqlite3
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -7,27 +10,54 @@ from starlette.responses import Response
 
 from schema.codes import Code
 from server.errors import Fault, problem
+from server.web.session import problem_page
 from server.wire import json_response
 
 log = structlog.get_logger()
 
 BY_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD, 413: Code.TOO_LARGE, 403: Code.FORBIDDEN}
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+SQLITE_TROUBLE = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+}
+SQLITE_SAYS = ("database or disk is full", "disk i/o error")
+PRIMARY_CODE = 0xFF
+"""SQLite tells in the higher bits which of several ways it failed."""
 
 
 async def on_fault(request: Request, error: Exception) -> Response:
     """Answer a Fault with its status, code and both sentences."""
     assert isinstance(error, Fault)
-    return json_response(problem(error.code, error.detail), error.status)
+    return tell(request, error)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what Starlette itself refuses: no such path, method or size."""
     assert isinstance(error, HTTPException)
-    code = BY_STATUS.get(error.status_code, Code.BAD_REQUEST)
-    return json_response(problem(code), error.status_code)
+    fault = Fault(BY_STATUS.get(error.status_code, Code.BAD_REQUEST))
+    return tell(request, fault, error.status_code)
 
 
-async def on_bug(request: Request, error: Exception) -> Response:
+def on_bug(request: Request, error: Exception) -> Response:
     """Log what we did not expect, once; tell the person only that it was not their fault."""
     log.error("bug", path=request.url.path, exc_info=error)
-    return json_response(problem(Code.INTERNAL), 500)
+    return tell(request, Fault(Code.STORAGE if is_disk_trouble(error) else Code.INTERNAL))
+
+
+def is_disk_trouble(error: Exception) -> bool:
+    """True when the disk is full or cannot be written: an administrator can mend that."""
+    if isinstance(error, sqlite3.OperationalError):
+        code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+        return code in SQLITE_TROUBLE or str(error).lower().startswith(SQLITE_SAYS)
+    return isinstance(error, OSError) and error.errno in DISK_TROUBLE
+
+
+def tell(request: Request, fault: Fault, status: int = 0) -> Response:
+    """The fault in the form that who asked can read."""
+    path = request.url.path
+    if path == "/desk" or path.startswith("/desk/"):
+        return problem_page(request, fault, status)
+    return json_response(problem(fault.code, fault.detail), status or fault.status)

@@ -1,5 +1,7 @@
 """Small forms that ask for one decision: shown in a dialog, or as a page without scripts."""
 
+import re
+
 from msgspec import Struct
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -7,6 +9,9 @@ from starlette.responses import Response
 
 from server.web.render import fragment, is_fragment, page
 from server.web.work import Refused
+
+WHOLE = re.compile(r"[0-9]{1,6}", re.ASCII)
+ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class Choice(Struct, frozen=True):
@@ -49,8 +54,8 @@ def ask_page(request: Request, ask: Ask, refused: Refused | None = None) -> Resp
     """The form, as a part of a dialog when the page asks for it."""
     view = {"ask": ask, "refused": refused}
     if is_fragment(request):
-        return fragment(request, "_ask.html", **view)
-    return page(request, "ask.html", 422 if refused else 200, **view)
+        return fragment(request, "_ask.html", heading="h2", **view)
+    return page(request, "ask.html", 422 if refused else 200, heading="h1", **view)
 
 
 def words_in(form: FormData, name: str) -> str:
@@ -59,8 +64,12 @@ def words_in(form: FormData, name: str) -> str:
 
 
 def whole_in(form: FormData, name: str) -> int | None:
-    """A whole number, None when there is none."""
-    try:
-        return int(words_in(form, name))
-    except ValueError:
-        return None
+    """A whole number that can be a round or a rank, None when there is none."""
+    typed = words_in(form, name)
+    return int(typed) if WHOLE.fullmatch(typed) else None
+
+
+def id_in(form: FormData, name: str = "id") -> str:
+    """The id that a form carries for the record to be made; empty when it can be none."""
+    typed = words_in(form, name)
+    return typed if ID.fullmatch(typed) else ""

@@ -23,6 +23,9 @@ from server.web.work import Refused, act, look, look_for
 SILENT_AFTER_MS = 2 * MINUTE_MS
 """A device that is not connected and was heard within this time has only just gone."""
 
+CLOCK_WRONG_MS = 2 * MINUTE_MS
+YEAR_MS = 365 * 24 * 60 * MINUTE_MS
+
 
 class FleetLine(Struct, frozen=True):
     """One device with the words for who and where."""
@@ -31,6 +34,12 @@ class FleetLine(Struct, frozen=True):
     who: str
     unit: str
     state: str
+
+    @property
+    def wrong_by(self) -> int:
+        """Minutes by which its clock is wrong, 0 when it is right enough; never beyond a year."""
+        minutes = round(max(-YEAR_MS, min(self.seen.offset_ms, YEAR_MS)) / MINUTE_MS)
+        return minutes if abs(self.seen.offset_ms) > CLOCK_WRONG_MS else 0
 
 
 class FleetView(Struct, frozen=True):

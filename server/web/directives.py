@@ -19,7 +19,7 @@ from server.web.pages import show
 from server.web.render import back_to, language, say_or_key
 from server.web.session import desk, form_of
 from server.web.views import DirectiveView, TargetView, one_directive
-from server.web.work import Refused, act, look_for, missing
+from server.web.work import Refused, act, look_for, unfit
 
 RULINGS = ("accept_result", "stand_by_recall")
 RECALLABLE = ("none", "accepted")
@@ -100,6 +100,19 @@ def _rule(target: TargetView, form: FormData, now_ms: int) -> Change:
     return _fact("ruling", target, form, now_ms, fields)
 
 
+def _close_inputs(request: Request, targets: list[TargetView]) -> tuple[Input, ...]:
+    """A note; it must say how the feedback came where none came in this round."""
+    if all(has_feedback(one) for one in targets):
+        return (Input("note", "field.note", "area", max=200),)
+    hint = "desk.decide.feedback_hint"
+    return (Input("note", "field.feedback_note", "area", True, 200, hint=hint),)
+
+
+def has_feedback(target: TargetView) -> bool:
+    """True when the unit said in this round how it went."""
+    return any(row.fields["round"] == target.progress.round for row in target.facts.feedback)
+
+
 def _recall_inputs(request: Request, targets: list[TargetView]) -> tuple[Input, ...]:
     reason = Input("reason", "field.reason", "area", True, 500)
     if not any(needs_call(one) for one in targets):
@@ -131,7 +144,7 @@ DECISIONS: dict[str, Decision] = {
     "close": Decision(
         "target.close",
         _is_open,
-        lambda request, targets: (Input("note", "field.note", "area", max=200),),
+        _close_inputs,
         _close,
     ),
     "send_back": Decision(
@@ -201,7 +214,7 @@ def ask_for(
     )
     title = f"desk.decide.{verb}" if words_in(form, "target") else f"desk.decide.{verb}_all"
     action = f"{home}/{verb}"
-    silent = verb == "close" and not all(one.facts.feedback for one in targets)
+    silent = verb == "close" and not all(has_feedback(one) for one in targets)
     warning = "desk.decide.no_feedback" if silent else ""
     return Ask(title, about, action, home, title, inputs, tuple(hidden), decision.danger, warning)
 
@@ -225,7 +238,7 @@ async def _write(
     decision = DECISIONS[verb]
     for one in decision.inputs(request, targets):
         if one.required and not words_in(form, one.name):
-            return missing(request, one.name)
+            return unfit(request, "desk.form.missing", one.label)
     now = request.app.state.engine.clock()
     changes = [decision.change(target, form, now) for target in targets]
     return await act(request, decision.intent, changes)

@@ -9,7 +9,7 @@ from schema.wire import Change
 from server.errors import Fault
 from server.web.asks import Ask, Choice, Input, ask_page, words_in
 from server.web.pages import show
-from server.web.render import back_to
+from server.web.render import back_to, language, say_or_key
 from server.web.session import desk, form_of
 from server.web.views_register import Dispute, inbox, one_dispute
 from server.web.work import Refused, act, look, look_for, missing
@@ -30,7 +30,9 @@ async def decide_conflict(request: Request) -> Response:
     """Choose one of the values or type another; it settles exactly the ones that were shown."""
     id = request.path_params["id"]
     _, view = await look_for(request, lambda txn: one_dispute(txn, id))
-    if view.subject is None or view.directive:
+    if view.subject is None:
+        raise Fault(Code.NOT_FOUND, say_or_key(language(request), "desk.inbox.gone"))
+    if view.directive:
         raise Fault(Code.NOT_FOUND)
     if request.method == "GET":
         return ask_page(request, _ask(view, FormData()))

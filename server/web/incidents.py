@@ -12,12 +12,12 @@ from schema.entities import ENTITIES
 from schema.wire import Change, Row
 from server.errors import Fault
 from server.ids import uuid7
-from server.web.asks import Ask, ask_page, words_in
+from server.web.asks import Ask, ask_page, id_in, words_in
 from server.web.cases import Case, case
 from server.web.pages import show, whole
 from server.web.render import back_to
 from server.web.session import desk, form_of
-from server.web.work import Refused, act, look_for, missing, refusal
+from server.web.work import Refused, act, look_for, missing, unfit
 from sync.rows import base_of
 
 SUMMARY = ENTITIES["incident_summary"].fields
@@ -25,6 +25,7 @@ CATEGORIES = SUMMARY["category"].choices
 LEVELS = SUMMARY["level"].choices
 SUMMARY_TEXTS = ("title", "category", "level", "place")
 INCIDENT_TEXTS = ("source", "note")
+DEGREES_CHARS_MAX = 20
 DEGREES = {"lat": ("lat_e6", 90), "lon": ("lon_e6", 180)}
 
 
@@ -42,6 +43,9 @@ async def new_incident(request: Request) -> Response:
         return await _form(request, {"id": uuid7(now)})
     form = await form_of(request)
     typed = _typed(form)
+    if not id_in(form):
+        typed["id"] = uuid7(now)
+        return await _form(request, typed, unfit(request, "desk.form.again", "entity.incident"))
     refused = _fault_in(request, typed) or await _open(request, typed)
     if refused and refused.code != Code.EXISTS:
         return await _form(request, typed, refused)
@@ -68,16 +72,17 @@ def _fault_in(request: Request, typed: dict[str, str]) -> Refused | None:
     if not typed.get("title"):
         return missing(request, "title")
     bad = [name for name in DEGREES if typed.get(name) and micro_degrees(typed, name) is None]
-    return refusal(request, Code.FIELD, bad[0]) if bad else None
+    return unfit(request, "desk.form.degrees_range", f"field.{bad[0]}") if bad else None
 
 
 def micro_degrees(typed: dict[str, str], name: str) -> int | None:
     """Decimal degrees as micro-degrees; None when they are none or off the globe."""
     try:
-        value = Decimal(typed.get(name, ""))
+        value = Decimal(typed.get(name, "")[:DEGREES_CHARS_MAX])
     except InvalidOperation:
         return None
-    if not value.is_finite() or abs(value) > DEGREES[name][1]:
+    bound = DEGREES[name][1]
+    if not value.is_finite() or not -bound <= value <= bound:
         return None
     return int((value * 1_000_000).to_integral_value())
 

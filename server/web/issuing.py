@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,17 +17,23 @@ from schema.versions import MINUTE_MS
 from schema.wire import Change
 from server.ids import uuid7
 from server.store.protocol import Read
-from server.web.asks import words_in
+from server.web.asks import id_in, words_in
 from server.web.lookup import Lookup, UnitName, all_units, grouped
 from server.web.pages import whole
 from server.web.render import ZONE, back_to, minutes
 from server.web.session import desk, form_of
 from server.web.views import IncidentView, incident_view
-from server.web.work import Refused, act, look, missing, refusal
+from server.web.work import Refused, act, look, missing, unfit
 
 KINDS = ENTITIES["directive"].fields["kind"].choices
 TEXT_CHARS_MAX = ENTITIES["directive"].fields["text"].max
-CLOCK_MS_MAX = 30 * 24 * 60 * MINUTE_MS
+CLOCK_MINUTES_MIN = Decimal("0.01")
+CLOCK_MINUTES_MAX = Decimal(90 * 24 * 60)
+DUE_MS_MAX = 2 * 365 * 24 * 60 * MINUTE_MS
+"""No order runs for more than two years; a date beyond is a slip of the keys."""
+
+TYPED_CHARS_MAX = 40
+"""No number or time in a form is longer; a longer one is not even read."""
 
 
 class Desk(Struct, frozen=True):
@@ -68,6 +75,9 @@ async def new_directive(request: Request) -> Response:
         draft = Draft(uuid7(engine.clock()), query.get("incident", ""), urgency, clocks=clocks)
         return await _form(request, draft)
     draft = draft_of(await form_of(request))
+    if not draft.id:
+        again = replace(draft, id=uuid7(engine.clock()))
+        return await _form(request, again, unfit(request, "desk.form.again", "entity.directive"))
     refused = fault_in(request, draft) or await _issue(request, draft)
     if refused and refused.code != Code.EXISTS:
         return await _form(request, draft, refused)
@@ -76,6 +86,8 @@ async def new_directive(request: Request) -> Response:
 
 async def _form(request: Request, draft: Draft, refused: Refused | None = None) -> Response:
     seq, offers = await look(request, _offers, "issuing")
+    if request.method == "GET" and not draft.incident and len(offers.incidents) == 1:
+        draft = replace(draft, incident=offers.incidents[0].row.id)
     view: dict[str, Any] = {
         "draft": draft,
         "refused": refused,
@@ -98,7 +110,7 @@ def default_clocks(urgency: str) -> dict[str, str]:
 
 def draft_of(form: FormData) -> Draft:
     return Draft(
-        words_in(form, "id"),
+        id_in(form),
         words_in(form, "incident"),
         words_in(form, "urgency"),
         words_in(form, "kind"),
@@ -117,29 +129,35 @@ def fault_in(request: Request, draft: Draft) -> Refused | None:
             return missing(request, name)
     for name, typed in draft.clocks.items():
         if typed and clock_ms(typed) is None:
-            return refusal(request, Code.FIELD, name)
-    if draft.close_due and local_ms(draft.close_due) is None:
-        return refusal(request, Code.FIELD, "close_due")
+            return unfit(request, "desk.form.clock_range", f"clock.{name}")
+    if draft.close_due and due_ms(draft.close_due, request.app.state.engine.clock()) is None:
+        return unfit(request, "desk.form.due_range", "field.close_due")
     return None
 
 
 def clock_ms(typed: str) -> int | None:
-    """Minutes as typed, in milliseconds; None unless they are above zero and within a month."""
+    """Minutes as typed, in milliseconds; None unless they are a number within the bounds."""
     try:
-        value = Decimal(typed) * MINUTE_MS
+        value = Decimal(typed[:TYPED_CHARS_MAX])
     except InvalidOperation:
         return None
-    if not value.is_finite() or not 0 < value <= CLOCK_MS_MAX:
+    if not value.is_finite() or not CLOCK_MINUTES_MIN <= value <= CLOCK_MINUTES_MAX:
         return None
-    return int(value)
+    return int(value * MINUTE_MS)
 
 
 def local_ms(typed: str) -> int | None:
     """A `datetime-local` value in the centre's zone, as ms since 1970."""
     try:
         return int(datetime.fromisoformat(typed).replace(tzinfo=ZONE).timestamp() * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def due_ms(typed: str, now_ms: int) -> int | None:
+    """A deadline as typed; None unless it lies ahead, and not beyond two years."""
+    due = local_ms(typed)
+    return due if due is not None and now_ms < due <= now_ms + DUE_MS_MAX else None
 
 
 def changes_of(draft: Draft, now_ms: int) -> list[Change]:

@@ -9,11 +9,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.roles import CENTRE_ROLES
 from schema.wire import Poke
-from server.accounts import check_origin, current_user
+from server.accounts import COMMAND, check_origin, current_user
 from server.engine import FLEET, Engine
 from server.errors import Fault
 from server.live import Listener
-from server.web.session import COMMAND, desk
+from server.web.session import desk
 from server.wire import encode, json_response
 
 EVERYONE = ("directory", FLEET)
@@ -22,8 +22,12 @@ COALESCE_S = 0.2
 HEARTBEAT_S = 20.0
 """A silent socket still says that it lives, and a session that ended closes it by then."""
 
+CHECK_AFTER_MS = 60_000
+"""Where pokes come without a pause, the session is looked up again this often."""
+
 POLL_S = 25.0
-SIGNED_OUT, FOREIGN = 4401, 4403
+SIGNED_OUT, FOREIGN, CHANGED = 4401, 4403, 1000
+"""Close codes; after `CHANGED` the browser connects again, with what its person may hear now."""
 
 
 async def live(socket: WebSocket) -> None:
@@ -69,18 +73,23 @@ async def _until_gone(socket: WebSocket) -> None:
 async def _send(
     engine: Engine, socket: WebSocket, listener: Listener, gone: "asyncio.Task[None]"
 ) -> None:
+    """Pokes and heartbeats, for as long as the session and the role behind them last."""
     await _say_head(engine, socket)
+    checked_ms = engine.clock()
     while not gone.done():
         pokes = await _wait(listener, gone, HEARTBEAT_S)
         if gone.done():
             return
+        if not pokes or abs(engine.clock() - checked_ms) >= CHECK_AFTER_MS:
+            scopes = await _scopes(engine, socket)
+            if listener.scopes != frozenset(scopes):
+                await socket.close(CHANGED if scopes else SIGNED_OUT)
+                return
+            checked_ms = engine.clock()
         for poke in pokes:
             await _say(socket, {"scope": poke.scope, "lane": poke.lane, "seq": poke.seq})
         if pokes:
             await asyncio.sleep(COALESCE_S)
-        elif not await _scopes(engine, socket):
-            await socket.close(SIGNED_OUT)
-            return
         else:
             await _say_head(engine, socket)
 

@@ -6,9 +6,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.accounts import COMMAND
 from server.web.lookup import Lookup
 from server.web.render import fragment, is_fragment, page, user_of
-from server.web.session import COMMAND
 from server.web.views import HelpView, unanswered
 from server.web.views_register import waiting
 from server.web.work import look

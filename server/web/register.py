@@ -18,7 +18,7 @@ from server.web.lookup import Lookup, grouped, text
 from server.web.pages import show
 from server.web.render import back_to, language, say_or_key, user_of
 from server.web.session import desk, form_of
-from server.web.views_register import DUTIES, STALE_AFTER_MS, contacts, machines, units
+from server.web.views_register import DUTIES, STALE_AFTER_MS, actors, contacts, machines, units
 from server.web.work import Refused, act, look, look_for, missing
 from sync.rows import base_of
 
@@ -29,11 +29,18 @@ PHONE_KINDS = ("mobile", "landline")
 async def units_page(request: Request) -> Response:
     """All units by tier and category, each with the state of its devices."""
     seq, found = await look(request, units, "units")
+    others = await request.app.state.engine.store.read(actors)
     states: dict[str, list[str]] = {}
     for seen in request.app.state.engine.fleet():
         states.setdefault(seen.unit, []).append(state_of(seen))
     return await show(
-        request, "units", seq=seq, tiers=grouped(found), states=states, total=len(found)
+        request,
+        "units",
+        seq=seq,
+        tiers=grouped(found),
+        states=states,
+        total=len(found),
+        actors=others,
     )
 
 

@@ -1,6 +1,7 @@
 """Templates to bytes: words, times in the centre's zone, ETags."""
 
 import hashlib
+import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,12 @@ ZONE = timezone(timedelta(hours=8))
 
 HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie, HX-Request"}
 JS_WORDS = "desk.js."
+NONE = "—"
+MOMENT_MS_MAX = 4_102_444_800_000
+"""The year 2100. A device that tells a later time does not know the time."""
+
+E6_MAX = 180_000_000
+DIALLED = {letter: letter for letter in "0123456789+*"} | {"#": "%23"}
 
 
 def language(request: Request) -> str:
@@ -36,31 +43,44 @@ def say_or_key(lang: str, key: str, /, **values: object) -> str:
     return sentence.format_map({name: str(value) for name, value in values.items()})
 
 
-def moment(at_ms: int) -> datetime:
+def moment(at_ms: object) -> datetime | None:
+    """A time as people read it; None for what no calendar of ours has. It never fails."""
+    if not isinstance(at_ms, int) or not 0 <= at_ms < MOMENT_MS_MAX:
+        return None
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZONE)
 
 
-def iso(at_ms: int) -> str:
-    """For `<time datetime>`."""
-    return moment(at_ms).isoformat(timespec="seconds")
+def iso(at_ms: object) -> str:
+    """For `<time datetime>`; nothing for a time that cannot be."""
+    then = moment(at_ms)
+    return then.isoformat(timespec="seconds") if then else ""
 
 
-def when(at_ms: int, now_ms: int) -> str:
+def when(at_ms: object, now_ms: int) -> str:
     """Hour and minute today, with the day otherwise, with the year in other years."""
     then, now = moment(at_ms), moment(now_ms)
+    if then is None or now is None:
+        return NONE
     if then.date() == now.date():
         return f"{then:%H:%M}"
     return f"{then:%m-%d %H:%M}" if then.year == now.year else f"{then:%Y-%m-%d %H:%M}"
 
 
-def exact(at_ms: int) -> str:
+def exact(at_ms: object) -> str:
     """To the second, for print and evidence."""
-    return f"{moment(at_ms):%Y-%m-%d %H:%M:%S}"
+    then = moment(at_ms)
+    return f"{then:%Y-%m-%d %H:%M:%S}" if then else NONE
 
 
 def degrees(e6: int) -> str:
     """Micro-degrees as decimal degrees."""
-    return f"{e6 / 1_000_000:.6f}"
+    return f"{e6 / 1_000_000:.6f}" if abs(e6) <= E6_MAX else NONE
+
+
+def dialable(number: str) -> str:
+    """What a phone dials: digits and signs in their plain form, whatever else stands there."""
+    plain = unicodedata.normalize("NFKC", number)
+    return "".join(DIALLED.get(letter, "") for letter in plain)
 
 
 def minutes(ms: int) -> str:
@@ -77,7 +97,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"iso": iso, "exact": exact, "degrees": degrees, "minutes": minutes}
+    env.filters |= {
+        "iso": iso,
+        "exact": exact,
+        "degrees": degrees,
+        "minutes": minutes,
+        "dialable": dialable,
+    }
     env.globals |= {"STEPS": STEPS, "RANKS": RANKS}
     return env
 

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from schema.roles import CENTRE_ROLES
+from server.accounts import COMMAND
 from server.web import (
     board,
     devices,
@@ -25,7 +26,7 @@ POST = ["POST"]
 @session.desk(CENTRE_ROLES)
 async def home(request: Request) -> Response:
     """The situation; an administrator, who commands nothing, is shown the devices."""
-    if user_of(request).roles & session.COMMAND:
+    if user_of(request).roles & COMMAND:
         return await board.board_page(request)
     return back_to("/desk/devices")
 

@@ -1,19 +1,24 @@
 """Who may see the web view: sign-in, sign-out, language, and the guard round every page."""
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from urllib.parse import quote, urlsplit
 
+from msgspec import Struct
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive
 
 from schema.codes import Code
 from schema.roles import CENTRE_ROLES, Role
 from schema.words import LANGUAGES
 from server.accounts import (
+    COMMAND,
     COOKIE,
     bake_cookie,
     check_csrf,
@@ -27,12 +32,23 @@ from server.web.render import HEADERS, LANGUAGE_COOKIE, back_to, is_fragment, pa
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-COMMAND = frozenset({Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD})
-"""Who may see what the centre commands; an administrator keeps accounts and devices only."""
-
 LOGIN_COOKIE = "lingda_form"
 YEAR_S = 365 * 86_400
-FORM_FIELDS_MAX = 400
+ORDERS = "/desk/directives/"
+TOO_MUCH = re.compile("Too many|exceeded")
+"""What Starlette says of forms that have more fields than they may, or longer ones."""
+
+
+class Room(Struct, frozen=True):
+    """How large a form may be. A stranger's is read too, so it is bounded before all else."""
+
+    bytes_max: int
+    fields_max: int
+
+
+ROOM = Room(64 * 1024, 200)
+ORDER_ROOM = Room(256 * 1024, 1_000)
+"""An order may go to every unit of the register, and its recall tells two things of each."""
 
 
 def desk(roles: frozenset[Role] = COMMAND) -> Callable[[Handler], Handler]:
@@ -60,8 +76,38 @@ def desk(roles: frozenset[Role] = COMMAND) -> Callable[[Handler], Handler]:
 
 
 async def form_of(request: Request) -> FormData:
-    """The form of this request; read once, kept by Starlette."""
-    return await request.form(max_files=0, max_fields=FORM_FIELDS_MAX)
+    """The form of this request, read once. Fault `too_large` beyond its room, however it comes."""
+    if not hasattr(request.state, "form"):
+        orders = request.url.path.startswith(ORDERS)
+        request.state.form = await _read_form(request, ORDER_ROOM if orders else ROOM)
+    form: FormData = request.state.form
+    return form
+
+
+async def _read_form(request: Request, room: Room) -> FormData:
+    bounded = Request(request.scope, _bounded(request.receive, room.bytes_max))
+    try:
+        return await bounded.form(
+            max_files=0, max_fields=room.fields_max, max_part_size=room.bytes_max
+        )
+    except HTTPException as error:
+        too_much = TOO_MUCH.search(error.detail)
+        raise Fault(Code.TOO_LARGE if too_much else Code.BAD_REQUEST) from None
+
+
+def _bounded(receive: Receive, bytes_max: int) -> Receive:
+    """The same body, until it is longer than it may be."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > bytes_max:
+            raise Fault(Code.TOO_LARGE, f"{bytes_max // 1024} KB")
+        return message
+
+    return counted
 
 
 def _to_login(request: Request) -> Response:
@@ -71,9 +117,10 @@ def _to_login(request: Request) -> Response:
     return back_to(f"/desk/login?next={quote(path, safe='')}")
 
 
-def problem_page(request: Request, fault: Fault) -> Response:
-    """What went wrong and what to do, in the reader's words."""
-    return page(request, "problem.html", fault.status, code=str(fault.code), detail=fault.detail)
+def problem_page(request: Request, fault: Fault, status: int = 0) -> Response:
+    """What went wrong and what to do, in the reader's words. Needs neither a session nor a disk."""
+    view = {"code": str(fault.code), "detail": fault.detail}
+    return page(request, "problem.html", status or fault.status, **view)
 
 
 def safe_next(target: str) -> str:
@@ -87,7 +134,10 @@ async def login(request: Request) -> Response:
     """The form; a POST with the right name and password opens a session."""
     if request.method == "GET":
         return _login_form(request, safe_next(request.query_params.get("next", "")))
-    form = await form_of(request)
+    try:
+        form = await form_of(request)
+    except Fault as fault:
+        return _login_form(request, safe_next(""), fault)
     target = safe_next(str(form.get("next", "")))
     name = str(form.get("login", ""))
     try:
@@ -119,6 +169,8 @@ def _login_form(
     response = page(request, "login.html", fault.status if fault else 200, **view)
     secure = request.url.scheme == "https"
     response.set_cookie(LOGIN_COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    if fault and fault.code == Code.RATE_LIMITED:
+        response.headers["Retry-After"] = str(fault.detail)
     return response
 
 

@@ -41,6 +41,13 @@ class Dispute(Struct, frozen=True):
     """What stands in the row now."""
 
     @property
+    def state(self) -> str:
+        """The state of a conflict that is settled."""
+        if self.row.fields["state"] != "open":
+            return str(self.row.fields["state"])
+        return "ruled" if self.subject else "removed"
+
+    @property
     def winner(self) -> Side | None:
         dot = self.row.fields.get("winner")
         return next((side for side in self.sides if side.dot == dot), None)
@@ -64,9 +71,12 @@ def sides_of(look: Lookup, row: Row, field: str) -> list[Side]:
 
 
 def is_open(look: Lookup, conflict: Row) -> bool:
-    """A recall that met work done is settled by a ruling beside it, not by an edit of it."""
+    """A recall that met work done is settled by a ruling beside it, not by an edit of it.
+
+    Where the row itself was removed, nothing is left to decide.
+    """
     fields = conflict.fields
-    if fields["state"] != "open":
+    if fields["state"] != "open" or look.row(fields["row_entity"], fields["row_id"]) is None:
         return False
     if fields["rule"] != RULE_RECALL_ARRIVED:
         return True
@@ -209,6 +219,11 @@ def contacts(txn: Read, unit: str | None) -> Contacts:
 def units(txn: Read) -> list[UnitName]:
     """The register."""
     return all_units(Lookup(txn))
+
+
+def actors(txn: Read) -> list[tuple[str, str, str]]:
+    """`(code, kind, name)` of the bodies that take part but are no linked units."""
+    return [(code, doc["kind"], doc["name"]) for code, doc in txn.find("actor").items()]
 
 
 def people(txn: Read) -> list[tuple[Row, str]]:

@@ -76,6 +76,10 @@ def refusal(request: Request, code: str, detail: str | None = None) -> Refused:
 
 def missing(request: Request, field: str) -> Refused:
     """A field that must be filled."""
+    return unfit(request, "desk.form.missing", f"field.{field}")
+
+
+def unfit(request: Request, sentence: str, label: str) -> Refused:
+    """A sentence about one field, by the name that stands beside it in the form."""
     lang = language(request)
-    name = say_or_key(lang, f"field.{field}")
-    return Refused("missing", say_or_key(lang, "desk.form.missing", field=name))
+    return Refused("unfit", say_or_key(lang, sentence, field=say_or_key(lang, label)))

@@ -13,8 +13,11 @@ const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 const skew = Number(document.body.dataset.now || Date.now()) - Date.now();
 const now = () => Date.now() + skew;
-const hourMinute = (ms) =>
-  new Intl.DateTimeFormat('zh-CN', { timeZone: 'Asia/Shanghai', hour: '2-digit', minute: '2-digit', hour12: false }).format(ms);
+const NONE = '—';
+const MOMENT_MS_MAX = 4102444800000; // The year 2100, as in render.py: a later time is no time.
+const isMoment = (ms) => ms >= 0 && ms < MOMENT_MS_MAX;
+const clockFace = new Intl.DateTimeFormat('zh-CN', { timeZone: 'Asia/Shanghai', hour: '2-digit', minute: '2-digit', hour12: false });
+const hourMinute = (ms) => (isMoment(ms) ? clockFace.format(ms) : NONE);
 
 function span(ms) {
   const seconds = Math.floor(Math.abs(ms) / 1000);
@@ -39,13 +42,15 @@ function put(element, text) {
 function tickClock(clock) {
   const due = Number(clock.dataset.due);
   const met = clock.dataset.met ? Number(clock.dataset.met) : null;
+  if (!isMoment(due)) return put($('[data-left]', clock), NONE);
   const left = due - (met ?? now());
   clock.classList.toggle('overdue', left < 0);
   const word = met !== null ? say('met', { at: hourMinute(met) }) : say(left < 0 ? 'over' : 'left', { t: span(left) });
-  put($('[data-left]', clock), word);
+  return put($('[data-left]', clock), word);
 }
 
 function tickAge(age) {
+  if (!isMoment(Number(age.dataset.age))) return;
   const old = now() - Number(age.dataset.age);
   const stale = age.dataset.stale && old > Number(age.dataset.stale);
   age.classList.toggle('stale', Boolean(stale));
@@ -290,7 +295,7 @@ function chosen() {
   const chips = boxes.map((box) => {
     const chip = document.createElement('li');
     const leads = box.value === leader.value;
-    const name = document.createElement('span');
+    const name = document.createElement('bdi');
     name.textContent = box.dataset.name;
     const choose = () => {
       leader.value = leads ? '' : box.value;

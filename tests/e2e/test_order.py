@@ -52,7 +52,7 @@ def test_a_dispatcher_issues_to_several_units_and_sees_each_step_without_a_reloa
         expect(card.locator("li[aria-current=step]")).to_contain_text(zh(f"step.{name}"))
     other = next(row.id for row in centre.rows("target") if row.fields["unit"] == OTHER)
     expect(desk.page.locator(f"#target-{other}")).to_contain_text(zh("step.pending"))
-    desk.decide(target, "close")
+    desk.decide(target, "close", zh("field.feedback_note"), "示例：电话反馈")
     expect(card.locator("li[aria-current=step]")).to_contain_text(zh("step.closed"))
     phone.sees(zh("app.order.closed"))
 

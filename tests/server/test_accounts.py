@@ -28,7 +28,7 @@ from server.accounts import (
     sign_out,
 )
 from server.accounts.enrolment import CODE_MS
-from server.accounts.limits import KEYS_MAX, RateLimit
+from server.accounts.limits import KEYS_MAX, RateLimit, Slowdown
 from server.accounts.sessions import SESSION_MS
 from server.accounts.tokens import CODE_ALPHABET, new_code_text
 from server.app import build_app
@@ -133,14 +133,49 @@ async def test_an_unknown_login_costs_a_full_password_check(engine, monkeypatch)
     assert unknown.rsplit("$", 2)[0] == known.rsplit("$", 2)[0]  # The same cost parameters.
 
 
-async def test_guessing_is_stopped_per_login_and_address_and_ends_with_time(engine, clock):
+async def test_guessing_is_slowed_per_login_and_address_and_ends_with_time(engine, clock):
     for _ in range(5):
         assert await code_of(sign_in(engine, "lead", "nope", "10.0.0.1")) == Code.LOGIN
     right = sign_in(engine, "lead", "correct horse", "10.0.0.1")
     assert await code_of(right) == Code.RATE_LIMITED
     assert await sign_in(engine, "lead", "correct horse", "10.0.0.2")
-    clock.now += 5 * 60_000
+    clock.now += 15_000
     assert await sign_in(engine, "lead", "correct horse", "10.0.0.1")
+
+
+def waits(limit, key, now):
+    """The seconds that a further try is told to wait."""
+    with pytest.raises(Fault) as refused:
+        limit.take(key, now)
+    return int(refused.value.detail)
+
+
+def test_each_failure_doubles_the_wait_up_to_a_quarter_of_an_hour():
+    limit, now, told = Slowdown(), 0, []
+    for _ in range(4):
+        limit.take("x", now)
+    for _ in range(9):
+        limit.take("x", now)
+        told.append(waits(limit, "x", now))
+        now += told[-1] * 1000
+    assert told == [15, 30, 60, 120, 240, 480, 900, 900, 900]
+    limit.take("x", now + 60 * 60_000)
+    limit.take("x", now + 60 * 60_000)
+
+
+def test_a_try_that_comes_too_early_does_not_make_the_wait_longer():
+    limit = Slowdown()
+    for _ in range(5):
+        limit.take("x", 0)
+    assert [waits(limit, "x", at) for at in (0, 5_000, 14_001)] == [15, 10, 1]
+
+
+async def test_a_login_that_waits_costs_its_neighbours_no_try(engine):
+    for _ in range(5):
+        await code_of(sign_in(engine, "lead", "nope", "10.0.0.1"))
+    for _ in range(60):
+        assert await code_of(sign_in(engine, "lead", "nope", "10.0.0.1")) == Code.RATE_LIMITED
+    assert await code_of(sign_in(engine, "other", "nope", "10.0.0.1")) == Code.LOGIN
 
 
 async def test_guesses_made_at_once_are_all_counted(engine):
@@ -153,6 +188,10 @@ def test_the_memory_of_guesses_is_bounded():
     for n in range(KEYS_MAX + 10):
         limit.take(str(n), 0)
     assert len(limit._tries) == KEYS_MAX
+    slow = Slowdown()
+    for n in range(KEYS_MAX + 10):
+        slow.take(str(n), 0)
+    assert len(slow._failures) == KEYS_MAX
 
 
 async def test_a_session_ends_by_itself(engine, clock):

@@ -8,7 +8,7 @@ from schema.clocks import CLOCK_DEFAULTS
 from schema.wire import Change
 from schema.words import say
 from server.accounts import new_login
-from server.web.issuing import clock_ms, local_ms
+from server.web.issuing import clock_ms, due_ms, local_ms
 from server.web.session import safe_next
 from tests.server.world import small_centre
 from tests.sync.builders import NOW
@@ -76,7 +76,8 @@ async def test_too_many_tries_are_told_to_wait(world):
     for _ in range(6):
         response = await sign_in(world, password="wrong")
     assert response.status_code == 429
-    assert say("zh-CN", "error.rate_limited") in response.text
+    assert say("zh-CN", "desk.login.wait", n=15) in response.text
+    assert response.headers["retry-after"] == "15"
 
 
 async def test_a_sign_in_form_of_another_site_is_refused(world):
@@ -166,8 +167,30 @@ async def test_an_incident_without_a_title_or_off_the_globe_keeps_what_was_typed
     await sign_in(world)
     response = await post(world, "/desk/incidents/new", {"title": "", "place": "示例路"})
     assert response.status_code == 422 and 'value="示例路"' in response.text
-    response = await post(world, "/desk/incidents/new", {"title": "示例", "lat": "91"})
-    assert response.status_code == 422 and 'value="91"' in response.text
+    for lat in ("91", "9e999999", "9e9999999999", "nan"):
+        response = await post(world, "/desk/incidents/new", {"title": "示例", "lat": lat})
+        assert response.status_code == 422 and f'value="{lat}"' in response.text
+        assert say("zh-CN", "field.lat") in response.text.partition('id="refused"')[2][:60]
+
+
+@pytest.mark.parametrize("id", ["", "no/id"])
+async def test_an_incident_s_form_without_its_id_is_shown_again_with_a_new_one(world, id):
+    await sign_in(world)
+    typed = {"title": "示例积水", "id": id}
+    response = await post(world, "/desk/incidents/new", typed)
+    assert response.status_code == 422 and 'value="示例积水"' in response.text
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', response.text))
+    again = await world.client.post("/desk/incidents/new", data=typed | hidden)
+    assert again.headers["location"] == f"/desk/incidents/{hidden['id']}"
+
+
+async def test_the_only_open_incident_is_chosen_for_a_new_order(world):
+    await sign_in(world)
+    await world.order("u1")
+    chosen = 'value="i-d1" selected'
+    assert chosen in (await world.client.get("/desk/directives/new")).text
+    await world.order("u1", id="d2")
+    assert "selected" not in (await world.client.get("/desk/directives/new")).text
 
 
 async def issue(world, **more):
@@ -208,12 +231,35 @@ async def test_sending_the_same_form_twice_issues_one_order(world):
     assert (await world.row("directive", "same")).fields["text"] == "示例指令"
 
 
-@pytest.mark.parametrize("bad", [{"text": ""}, {"unit": []}, {"clock.sign": "-1"}])
+BAD = [
+    *({"text": ""}, {"unit": []}, {"clock.sign": "-1"}, {"clock.sign": "9e999999"}),
+    *({"clock.sign": "0.001"}, {"clock.sign": "129601"}, {"close_due": "0001-01-01T00:00"}),
+    *({"close_due": "9999-12-31T23:59"}, {"close_due": "soon"}, {"id": ""}, {"id": "no/id"}),
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
 async def test_an_order_that_lacks_something_keeps_what_was_typed(world, bad):
     await sign_in(world)
     response = await issue(world, **bad)
     assert response.status_code == 422 and 'role="alert"' in response.text
     assert re.search(r'value="flash" checked', response.text)
+    assert (await world.client.get("/desk")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("bad", "label"),
+    [
+        ({"clock.sign": "9e999999"}, "clock.sign"),
+        ({"close_due": "0001-01-01T00:00"}, "field.close_due"),
+        ({"close_due": "9999-12-31T23:59"}, "field.close_due"),
+    ],
+)
+async def test_a_deadline_that_cannot_be_is_named_as_the_form_names_it(world, bad, label):
+    await sign_in(world)
+    response = await issue(world, **bad)
+    assert say("zh-CN", label) in re.search(r'id="refused">([^<]*)', response.text)[1]
+    assert next(iter(bad.values())) in response.text
 
 
 async def test_the_form_offers_the_default_deadlines_in_minutes(world):
@@ -221,6 +267,14 @@ async def test_the_form_offers_the_default_deadlines_in_minutes(world):
     form = await world.client.get("/desk/directives/new?urgency=flash")
     minutes = re.search(r'name="clock.receipt"[^>]*value="([^"]*)"', form.text)[1]
     assert clock_ms(minutes) == CLOCK_DEFAULTS["flash"]["receipt"]
+
+
+def test_a_deadline_lies_ahead_and_within_two_years():
+    now = local_ms("2026-11-24T10:00")
+    ahead = due_ms("2026-11-24T10:01", now)
+    assert ahead == now + 60_000
+    far = ("2026-11-24T10:00", "2028-11-25T10:00", "0001-01-01T00:00", "soon")
+    assert [due_ms(one, now) for one in far] == [None] * 4
 
 
 def test_deadlines_are_read_exactly_and_nonsense_is_none():
@@ -249,6 +303,38 @@ async def test_a_reported_unit_is_closed_by_the_centre(world):
     steps = await world.engine.store.read(lambda txn: txn.children("step", "d1-u1"))
     closed = next(s.row for s in steps if s.row.fields["step"] == "closed")
     assert closed.fields["route"] == "centre" and closed.actor == "lead"
+
+
+async def test_a_unit_without_feedback_is_closed_only_with_words_on_how_it_came(world):
+    await sign_in(world)
+    await world.order("u1")
+    await phone_does(world, "signed", "reported")
+    url = "/desk/directives/d1/close?target=d1-u1"
+    refused = await post(world, url, {"note": " "})
+    assert refused.status_code == 422
+    name = say("zh-CN", "field.feedback_note")
+    assert say("zh-CN", "desk.form.missing", field=name) in refused.text
+    assert (await post(world, url, {"note": "示例电话"})).status_code == 303
+
+
+async def test_a_unit_with_feedback_in_this_round_is_closed_without_a_word(world):
+    await sign_in(world)
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    fields = {"target": "d1-u1", "directive": "d1", "unit": "u1", "round": 1, "at": NOW}
+    fields |= {"kind": "progress", "text": "示例反馈"}
+    phone.write("feedback.add", 1, Change("create", "feedback", "f1", fields))
+    await phone.sync()
+    url = "/desk/directives/d1/close?target=d1-u1"
+    assert (await post(world, url, {"note": ""})).status_code == 303
+
+
+async def test_a_decision_opened_as_a_page_has_one_main_heading(world):
+    await sign_in(world)
+    await world.order("u1")
+    whole = await world.client.get("/desk/directives/d1/recall")
+    part = await world.client.get("/desk/directives/d1/recall", headers={"HX-Request": "true"})
+    assert (whole.text.count("<h1"), part.text.count("<h1")) == (1, 0)
 
 
 async def test_sending_back_needs_a_reason_and_opens_the_next_round(world):
@@ -353,6 +439,22 @@ async def test_both_numbers_are_dialable_until_one_is_chosen(world):
     row = await world.row("contact_phone", "p1")
     assert (row.fields["number"], row.open) == ("1000000003", {})
     assert say("zh-CN", "desk.inbox.none") in (await world.client.get("/desk/inbox")).text
+
+
+async def test_a_conflict_about_a_removed_number_is_settled_and_says_so(world):
+    await sign_in(world)
+    await disputed(world)
+    inbox = await world.client.get("/desk/inbox")
+    url = re.search(r'href="(/desk/inbox/[^"]+/decide)"', inbox.text)[1]
+    form = await world.client.get(url)
+    await world.engine.act(
+        world.lead, "contact.edit_any", [Change("remove", "contact_phone", "p1")]
+    )
+    fields = {"csrf": token(form), "value": "1000000003"}
+    response = await world.client.post(url, data=fields)
+    assert response.status_code == 404 and say("zh-CN", "desk.inbox.gone") in response.text
+    inbox = await world.client.get("/desk/inbox")
+    assert url not in inbox.text and say("zh-CN", "desk.inbox.none") in inbox.text
 
 
 async def test_a_shift_lead_edits_a_number_and_only_what_changed_is_written(world):

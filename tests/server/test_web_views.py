@@ -155,6 +155,16 @@ def test_open_and_closed_orders_are_on_different_boards(shelf):
     assert [one.row.id for one in board(shelf, True, 0).directives] == ["d1"]
 
 
+def test_an_order_stays_on_the_open_board_while_its_recall_is_under_way(shelf):
+    issue(shelf, "d3", "u1", at=NOW + 1)
+    recall(shelf, 0, target="d3-u1")
+    shown = {one.row.id: one.state for one in board(shelf, False, 0).directives}
+    assert shown["d3"] == "recalling"
+    assert board(shelf, True, 0).directives == []
+    fact(shelf, "stop", "stop1", target="d3-u1", recall="r1")
+    assert "d3" not in {one.row.id for one in board(shelf, False, 0).directives}
+
+
 def test_orders_of_a_closed_incident_leave_the_open_board(shelf):
     shelf.set("incident", "i1", "a/1/1", (), state="closed")
     assert board(shelf, False, 0).directives == []
@@ -212,6 +222,13 @@ def test_a_ruling_settles_the_recall_conflict_it_is_about(shelf):
     assert [side.value for side in found.sides] == ["arrived", "recall"]
     fact(shelf, "ruling", "ruling1", recall="r1", verdict="accept_result", note=None)
     assert (waiting(shelf), len(inbox(shelf).settled)) == (0, 2)
+
+
+def test_a_conflict_whose_row_is_gone_counts_as_settled(shelf):
+    recall(shelf, 0)
+    conflict(shelf, "4.3#16", row=("contact_phone", "gone"), field="number")
+    assert (waiting(shelf), inbox(shelf).open) == (0, [])
+    assert [one.state for one in inbox(shelf).settled] == ["removed"]
 
 
 def test_a_disputed_number_shows_every_value(shelf):

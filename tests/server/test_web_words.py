@@ -43,6 +43,7 @@ VOCABULARY = {
     "rule": ("4.3#1", "4.3#2", "4.3#3", "4.3#16"),
     "state": (
         *("issued", "part_signed", "all_signed", "acting", "to_review", "closed", "recalled"),
+        *("recalling", "removed"),
         *(choices("conflict", "state")),
     ),
     "kind": (
