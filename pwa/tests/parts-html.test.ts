@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import BigButton from '../src/ui/parts/BigButton.svelte';
 import Clock from '../src/ui/parts/Clock.svelte';
 import Field from '../src/ui/parts/Field.svelte';
-import HoldButton from '../src/ui/parts/HoldButton.svelte';
 import Lights from '../src/ui/parts/Lights.svelte';
 import StepBar from '../src/ui/parts/StepBar.svelte';
 import SyncChip from '../src/ui/parts/SyncChip.svelte';
@@ -46,10 +45,6 @@ describe('what is said without sight or colour', () => {
     expect(ids).toHaveLength(2);
     for (const id of ids) expect(body).toContain(`id="${id}"`);
     expect(body).toContain('aria-invalid="true"');
-  });
-  it('a hold button offers a way without holding', () => {
-    const words = { label: '停止', hint: '按住 1 秒', altLabel: '不便按住', confirmLabel: '确认', cancelLabel: '取消' };
-    expect(render(HoldButton, { props: { ...words, onconfirm() {} } }).body).toContain('不便按住');
   });
   it('lights, clock, steps, tabs and chip carry words', () => {
     const light = render(Lights, {

@@ -74,8 +74,8 @@ async def _send(
     engine: Engine, socket: WebSocket, listener: Listener, gone: "asyncio.Task[None]"
 ) -> None:
     """Pokes and heartbeats, for as long as the session and the role behind them last."""
-    await _say_head(engine, socket)
     checked_ms = engine.clock()
+    await _say_head(engine, socket)
     while not gone.done():
         pokes = await _wait(listener, gone, HEARTBEAT_S)
         if gone.done():

@@ -334,6 +334,11 @@ async def test_a_revoked_device_is_not_poked_once_its_right_is_looked_up_again(c
     assert closed.value.rcvd.code == 1008
 
 
+async def poke(centre, scope):
+    """Say, in the centre's own loop, that a scope moved."""
+    centre.engine.hub.publish({(scope, 0): 99_999})
+
+
 async def test_a_desk_whose_session_ended_is_not_poked_any_more(centre):
     cookie = centre.call(sign_in(centre.engine, "demo", PASSWORD, "test"))
     headers = {"Cookie": f"{COOKIE}={cookie}"}
@@ -341,7 +346,7 @@ async def test_a_desk_whose_session_ended_is_not_poked_any_more(centre):
         await socket.recv()
         true = centre.engine.clock
         centre.engine.clock = lambda: true() + 25 * 3_600_000
-        centre.engine.hub.publish({("centre", 0): 99_999})
+        centre.call(poke(centre, "centre"))
         assert await ended(socket) == 4401
 
 

@@ -2,6 +2,8 @@
 
 import {
   INTENTS,
+  LANE_0_MUTATION_BYTES_MAX,
+  MUTATION_BYTES_MAX,
   SCHEMA_VERSION,
   ENTITIES,
   type Change,
@@ -15,6 +17,7 @@ import { Refusal, checkForm, encodeMutation, hashOf, serverOnlyFields } from './
 import { dotOfSaved, type Saved, type Tip } from './outbox.ts';
 import { reached } from './pull.ts';
 import { baseOf, keyOf, type Key } from './rows.ts';
+import { utf8 } from './sha256.ts';
 import { encodeStamp, nextStamp, type Stamp } from './stamp.ts';
 
 /** The part of a device's identity that every mutation names. */
@@ -71,7 +74,9 @@ export function numbered(author: Author, meant: Intention, tip: Tip, last: Stamp
   checkForm(mutation);
   const homes = mutation.changes.flatMap(serverOnlyFields);
   if (homes.length) throw new Refusal('server_only', homes[0]);
-  const saved = savedFrom(encodeMutation(mutation));
+  const raw = encodeMutation(mutation);
+  if (utf8(raw).length > bytesMax(lane)) throw new Refusal('too_large', mutation.intent);
+  const saved = savedFrom(raw);
   return { saved, tip: { n: saved.n, hash: saved.hash }, stamp };
 }
 
@@ -81,10 +86,19 @@ function laneOfIntent(intent: string): number {
   return known.lane;
 }
 
+function bytesMax(lane: number): number {
+  return lane === 0 ? LANE_0_MUTATION_BYTES_MAX : MUTATION_BYTES_MAX;
+}
+
+/** The mutation of a text whose hash is known already. */
+export function savedOf({ raw, hash }: { raw: string; hash: string }): Saved {
+  const mutation: Mutation = JSON.parse(raw);
+  return { lane: mutation.lane, n: mutation.n, raw, hash, mutation };
+}
+
 /** The mutation in its exact text, with its hash. */
 export function savedFrom(raw: string): Saved {
-  const mutation: Mutation = JSON.parse(raw);
-  return { lane: mutation.lane, n: mutation.n, raw, hash: hashOf(raw), mutation };
+  return savedOf({ raw, hash: hashOf(raw) });
 }
 
 /** The dots that each changed field had on this device, as `view` shows it. */

@@ -1,9 +1,12 @@
 /** Requests to the centre: with the device's token, bounded in time, and with errors that have a code. */
 
-import { CODES, type Code, type EnrolReply, type EnrolRequest, type Problem } from '../core/contract.ts';
+import { CODES, type Code, type Problem } from '../core/contract.ts';
 import type { Ports } from './ports.ts';
 
 export const REQUEST_MS_MAX = 30_000;
+
+/** For an answer without a code of its own. */
+const BY_STATUS: Readonly<Record<number, Code>> = { 401: 'unauthenticated', 403: 'forbidden' };
 
 /** The centre answered, and said no. */
 export class ProblemError extends Error {
@@ -12,7 +15,7 @@ export class ProblemError extends Error {
   readonly detail: string | null;
 
   constructor(status: number, problem: Problem | null) {
-    const code = knownCode(problem?.code) ?? 'internal';
+    const code = knownCode(problem?.code) ?? BY_STATUS[status] ?? 'internal';
     super(`${status} ${code}`);
     this.name = 'ProblemError';
     this.code = code;
@@ -52,16 +55,10 @@ export class Api {
     this.ports = ports;
   }
 
-  enrol(request: EnrolRequest): Promise<EnrolReply> {
-    return this.json({ method: 'POST', path: '/v1/enrol', body: JSON.stringify(request) });
-  }
-
-  async json<T>(call: Call): Promise<T> {
+  /** The answer as `read` takes it from the text; whatever `read` throws means that nobody answered. */
+  async json<T>(call: Call, read: (text: string) => T = JSON.parse): Promise<T> {
     const headers = { 'Content-Type': 'application/json', ...call.headers };
-    return this.ask({ ...call, headers }, async (response) => {
-      const answer: T = await response.json();
-      return answer;
-    });
+    return this.ask({ ...call, headers }, async (response) => read(await response.text()));
   }
 
   /**

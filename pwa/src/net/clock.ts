@@ -6,12 +6,17 @@ import type { Ports } from './ports.ts';
 export const ROUND_TRIP_MS_MAX = 5_000;
 
 export class CorrectedClock {
-  offsetMs: number;
+  offsetMs = 0;
   private readonly ports: Pick<Ports, 'now'>;
 
   constructor(ports: Pick<Ports, 'now'>, offsetMs: number) {
     this.ports = ports;
-    this.offsetMs = offsetMs;
+    this.restore(offsetMs);
+  }
+
+  /** The offset as it was kept; what is no whole number was never measured. */
+  restore(kept: unknown): void {
+    this.offsetMs = Number.isSafeInteger(kept) ? (kept as number) : 0;
   }
 
   now(): number {
@@ -21,6 +26,7 @@ export class CorrectedClock {
   /** Takes the centre's clock from an answer to what was sent at `sentMs`. True when the offset changed. */
   measure(sentMs: number, serverNowMs: number): boolean {
     const receivedMs = this.ports.now();
+    if (!Number.isSafeInteger(serverNowMs)) return false;
     if (receivedMs < sentMs || receivedMs - sentMs > ROUND_TRIP_MS_MAX) return false;
     const offsetMs = serverNowMs - Math.floor((sentMs + receivedMs) / 2);
     if (offsetMs === this.offsetMs) return false;

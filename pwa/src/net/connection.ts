@@ -13,7 +13,7 @@ export interface SharedStatus {
   behind: boolean;
   problem: DeviceStatus['problem'];
   updateNeeded: boolean;
-  photos: { count: number; bytes: number };
+  photos: { count: number; bytes: number; failed: number };
 }
 
 export class Connection {

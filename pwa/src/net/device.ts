@@ -10,7 +10,7 @@ import { Store } from '../store/store.ts';
 import { Api } from './api.ts';
 import { CorrectedClock } from './clock.ts';
 import { enrolDevice, type Credentials } from './enrol.ts';
-import { exportFile } from './export.ts';
+import { exportFile, type UnsentPhoto } from './export.ts';
 import { newId } from './ids.ts';
 import { publicText, signText } from './keys.ts';
 import { preparePhoto } from './photo.ts';
@@ -69,9 +69,14 @@ export class Device {
     await device.recall();
     store.onChange(() => device.changed());
     channel.listen((message) => {
-      if (message.kind === 'all') void device.recall().then(() => device.work.restart());
+      if (message.kind === 'all')
+        void device.recall().then(
+          () => device.work.restart(),
+          () => device.changed(),
+        );
     });
     device.work.start();
+    void store.blobs.sweep(ports.now()).catch(() => undefined); // The next start sweeps again.
     return device;
   }
 
@@ -79,7 +84,7 @@ export class Device {
   private async recall(): Promise<void> {
     this.identity = await this.store.read<Identity | null>('identity', null);
     this.credentials = await this.store.read<Credentials | null>('credentials', null);
-    this.clock.offsetMs = await this.store.read('offset', 0);
+    this.clock.restore(await this.store.read<unknown>('offset', 0));
     this.api.token = this.credentials?.token ?? null;
     await this.work.recall();
     this.changed();
@@ -87,7 +92,7 @@ export class Device {
 
   /**
    * Makes this device a replica. Throws ProblemError with the code's fault, Unreachable without the centre,
-   * UnsentWork when it already is one that still has something to send.
+   * UnsentWork when it already is one that holds unsent words or photos, or a refusal that nobody has seen.
    */
   async enrol(code: string, deviceName: string): Promise<Identity> {
     const { ports, api, store, clock, app } = this;
@@ -112,13 +117,28 @@ export class Device {
 
   /** Saves a mutation and resolves with its dot once it is on disk. Throws a Refusal that any server would give. */
   async write(intent: IntentName, changes: Change[], options: WriteOptions = {}): Promise<string> {
+    return (await this.save(intent, changes, options, null))!;
+  }
+
+  /** As `write`, but only the first with this key is made, in whichever tab; null for all others. */
+  writeOnce(key: string, intent: IntentName, changes: Change[]): Promise<string | null> {
+    return this.save(intent, changes, {}, key);
+  }
+
+  private async save(
+    intent: IntentName,
+    changes: Change[],
+    options: WriteOptions,
+    once: string | null,
+  ): Promise<string | null> {
     const base = options.base ?? basesOf(changes, (key) => this.store.memory.view(key));
     const guard = (options.guard ?? []).map((one) => ({ field: null, value: null, ...one }));
     const meant = { intent, changes, base, after: options.after ?? [], guard };
     const photos = photosOf(changes).map((photo) => photo.sha256);
-    const saved = await this.store.save({ meant, nowMs: this.now(), ticket: this.newId(), photos, once: null });
-    this.work.wrote(saved!.lane);
-    return dotOfSaved(saved!);
+    const saved = await this.store.save({ meant, nowMs: this.now(), ticket: this.newId(), photos, once });
+    if (!saved) return null;
+    this.work.wrote(saved.lane);
+    return dotOfSaved(saved);
   }
 
   newId(): string {
@@ -134,8 +154,22 @@ export class Device {
   async attachPhoto(file: Blob): Promise<Photo> {
     const { photo, blob } = await preparePhoto(this.ports, file);
     const { sha256, size, type } = photo;
-    await this.store.blobs.add({ sha256, blob, size, type, state: 'draft', upload: null });
+    await this.store.blobs.add({ sha256, blob, size, type, state: 'draft', upload: null, at: this.ports.now() });
     return photo;
+  }
+
+  /** Keeps an unfinished form: in memory at once, on disk when it resolves. Photos that it names stay here. */
+  keepDraft(name: string, value: unknown): Promise<void> {
+    return this.store.keepDraft(name, value);
+  }
+
+  /** The unfinished form of this name, as it was kept last; a copy. */
+  draft<T>(name: string): T | null {
+    return this.store.draft<T>(name);
+  }
+
+  dropDraft(name: string): Promise<void> {
+    return this.store.keepDraft(name, null);
   }
 
   /** The bytes from here or from the centre; null when they are in neither place, or out of reach. */
@@ -160,13 +194,14 @@ export class Device {
     return items.sort((a, b) => (a.mutation.stamp < b.mutation.stamp ? -1 : 1));
   }
 
-  /** What the ticks beside a row (`entity/id`) may say. */
+  /** What the ticks beside a row (`entity/id`) may say, of what this device wrote; nothing of others' rows. */
   receiptOf(rowKey: string): ReceiptState {
     const touches = ({ saved }: { saved: Saved }): boolean =>
       saved.mutation.changes.some((change) => keyOf(change.entity, change.id) === rowKey);
     if (this.store.outbox.some(touches)) return { saved: true, arrived: null };
     const awaited = this.store.awaiting.filter(touches).pop();
-    const row = this.store.memory.confirmedRow(rowKey);
+    const told = this.store.memory.confirmedRow(rowKey);
+    const row = told && isOf(told, this.identity?.replica ?? '') ? told : null;
     return { saved: Boolean(awaited ?? row), arrived: awaited?.arrived ?? row?.arrived ?? null };
   }
 
@@ -194,7 +229,19 @@ export class Device {
     const publicKey = await publicText(ports, credentials.keys);
     const unsent = this.store.outbox.map((one) => one.saved);
     const sign = (text: string): Promise<string> => signText(ports, credentials.keys, text);
-    return exportFile({ identity, publicKey, unsent, now: this.now(), sign });
+    const photos = await this.unsentPhotos(unsent);
+    return exportFile({ identity, publicKey, unsent, photos, now: this.now(), sign });
+  }
+
+  /** What waits on disk or was refused, and what unsent words name; only names when the disk is out of reach. */
+  private async unsentPhotos(unsent: readonly Saved[]): Promise<UnsentPhoto[]> {
+    const { blobs } = this.store;
+    const read = async (): Promise<UnsentPhoto[]> => [...(await blobs.waiting()), ...(await blobs.failed())];
+    const here = await read().catch((): UnsentPhoto[] => []);
+    const known = new Set(here.map((one) => one.sha256));
+    const named = unsent.flatMap((saved) => photosOf(saved.mutation.changes));
+    const others = new Map(named.filter(({ sha256 }) => !known.has(sha256)).map((photo) => [photo.sha256, photo]));
+    return [...here, ...[...others.values()].map(({ sha256, size, type }) => ({ sha256, size, type, blob: null }))];
   }
 
   get status(): DeviceStatus {
@@ -207,6 +254,7 @@ export class Device {
       waiting: this.store.outbox.length,
       photosWaiting: shared.photos.count,
       photoBytesWaiting: shared.photos.bytes,
+      photosFailed: shared.photos.failed,
       lastSync: shared.lastSync,
       leader: leading,
       behind: shared.behind,
@@ -241,6 +289,12 @@ export class Device {
       for (const listener of this.listeners) listener();
     });
   }
+}
+
+/** True when this replica wrote the row, or a field of it that still stands. */
+function isOf(row: Row, replica: string): boolean {
+  const dots = [row.dot, ...Object.values(row.writes).flatMap((write) => write.slice(1))];
+  return dots.some((dot) => dot.startsWith(`${replica}/`));
 }
 
 /** The photos that changes name, in fields that hold photos. */

@@ -1,11 +1,18 @@
 /** Enrolment: a one-time code and a fresh key become a replica with its identity, token and session. */
 
-import { DEVICE_KIND_NAMES, type DeviceKindName, type EnrolReply, type Role } from '../core/contract.ts';
+import {
+  DEVICE_KIND_NAMES,
+  type DeviceKindName,
+  type EnrolReply,
+  type EnrolRequest,
+  type Role,
+} from '../core/contract.ts';
 import type { Store } from '../store/store.ts';
 import type { Api } from './api.ts';
 import type { CorrectedClock } from './clock.ts';
 import { newKeys, publicText } from './keys.ts';
 import type { Ports } from './ports.ts';
+import { enrolReplyOf } from './shape.ts';
 import type { Identity } from './types.ts';
 
 /** What makes requests possible after enrolment. */
@@ -25,9 +32,12 @@ export interface EnrolParts {
 /** Enrols this device. Identity, token and key are on disk together when it resolves; the code is spent. */
 export async function enrolDevice(parts: EnrolParts, code: string, device: string): Promise<Identity> {
   const { ports, api, store, clock, app } = parts;
+  await store.checkSent(); // Before the code is spent.
   const keys = await newKeys(ports);
   const sentMs = ports.now();
-  const reply = await api.enrol({ code: code.trim(), key: await publicText(ports, keys), device, app });
+  const request: EnrolRequest = { code: code.trim(), key: await publicText(ports, keys), device, app };
+  const call = { method: 'POST', path: '/v1/enrol', body: JSON.stringify(request) };
+  const reply = await api.json(call, enrolReplyOf);
   clock.measure(sentMs, reply.now);
   const identity = identityOf(reply);
   const credentials: Credentials = { token: reply.token, keys };

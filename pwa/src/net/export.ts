@@ -1,25 +1,39 @@
 /** A file with everything that has not reached the centre, to be carried there by hand. */
 
 import { dotOfSaved, runsToSend, type Saved } from '../core/outbox.ts';
+import { base64 } from './base64.ts';
 import type { Identity } from './types.ts';
 
 /** Tells what the file is; also to whoever opens it in an editor. */
 export const EXPORT_FORMAT = 'lingda-unsent-1';
 
+/** Photos beyond this are only named: a file that cannot be sent helps nobody. */
+export const EXPORT_PHOTO_BYTES_MAX = 25 * 1024 * 1024;
+const LEFT_OUT = '照片过大或已不在本机，此处只有指纹和大小 / too large or no longer here: hash and size only';
+
+/** A photo that the centre may not have; null when its bytes are not here any more. */
+export interface UnsentPhoto {
+  sha256: string;
+  size: number;
+  type: string;
+  blob: Blob | null;
+}
+
 export interface ExportParts {
   identity: Identity;
   publicKey: string;
   unsent: readonly Saved[];
+  photos: readonly UnsentPhoto[];
   now: number;
   sign: (text: string) => Promise<string>;
 }
 
 /**
  * JSON that a person can read: who, when, and each mutation. `runs` hold the exact text of each mutation with the
- * run's signature, so that the file proves itself. No token and no private key is in it.
+ * run's signature, so that the file proves itself; `photos` hold the bytes of what was not uploaded. No token and no private key is in it.
  */
 export async function exportFile(parts: ExportParts): Promise<Blob> {
-  const { identity, publicKey, unsent, now, sign } = parts;
+  const { identity, publicKey, unsent, photos, now, sign } = parts;
   const runs = await Promise.all(
     runsToSend(unsent, unsent.length).map(async ({ lane, signing, group }) => ({
       lane,
@@ -30,5 +44,26 @@ export async function exportFile(parts: ExportParts): Promise<Blob> {
   const mutations = unsent.map((saved) => ({ dot: dotOfSaved(saved), hash: saved.hash, mutation: saved.mutation }));
   const exported = { at: now, time: new Date(now).toISOString() };
   const file = { format: EXPORT_FORMAT, exported, identity, publicKey, count: unsent.length, runs, mutations };
-  return new Blob([JSON.stringify(file, null, 2)], { type: 'application/json' });
+  const whole = { ...file, photos: await photosOf(photos) };
+  return new Blob([JSON.stringify(whole, null, 2)], { type: 'application/json' });
+}
+
+async function photosOf(photos: readonly UnsentPhoto[]): Promise<object[]> {
+  const listed: object[] = [];
+  let room = EXPORT_PHOTO_BYTES_MAX;
+  for (const { sha256, size, type, blob } of photos) {
+    const bytes = blob && blob.size <= room ? await bytesOf(blob) : null;
+    if (bytes) room -= bytes.length;
+    listed.push({ sha256, size, type, ...(bytes ? { base64: base64(bytes) } : { note: LEFT_OUT }) });
+  }
+  return listed;
+}
+
+/** Null where the browser has lost them. */
+async function bytesOf(blob: Blob): Promise<Uint8Array | null> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch {
+    return null;
+  }
 }

@@ -80,9 +80,9 @@ export class Live {
     this.heardAt = this.parts.ports.now();
     this.parts.heard();
     if (data === 'pong' || typeof data !== 'string') return;
-    const frame = JSON.parse(data) as { hello?: { scopes: Cursors } } & Partial<Poke>;
-    if (frame.hello) this.greeted(frame.hello.scopes);
-    else if (frame.scope !== undefined) this.parts.moved(frame.scope, frame.lane ?? 0, frame.seq ?? 0);
+    const frame = parsed(data);
+    if (frame?.hello) this.greeted(frame.hello.scopes ?? {});
+    else if (frame?.scope !== undefined) this.parts.moved(frame.scope, frame.lane ?? 0, frame.seq ?? 0);
   }
 
   private greeted(scopes: Cursors): void {
@@ -126,5 +126,15 @@ export class Live {
   private again(): void {
     const { later, random } = this.parts.ports;
     this.cancel = later(backoffMs(this.tries++, random()), () => this.connect());
+  }
+}
+
+/** Null for what is no frame of ours: somebody between here and the centre spoke. */
+function parsed(data: string): ({ hello?: { scopes?: Cursors } } & Partial<Poke>) | null {
+  try {
+    const frame: unknown = JSON.parse(data);
+    return typeof frame === 'object' ? frame : null;
+  } catch {
+    return null;
   }
 }

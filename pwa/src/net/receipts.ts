@@ -5,13 +5,17 @@
 
 import { INTENTS, type Row } from '../core/contract.ts';
 import { roundOf } from '../core/fold.ts';
+import { Refusal } from '../core/mutation.ts';
 import type { Saved } from '../core/outbox.ts';
 import { keyOf, splitKey, type Key } from '../core/rows.ts';
+import type { SaveRequest } from '../store/save.ts';
 import type { Store } from '../store/store.ts';
 import type { Identity } from './types.ts';
 
 const KINDS: ReadonlySet<string> = new Set(['phone', 'tablet']);
 const INTENT = 'target.step';
+/** So many are put on disk together; between two lots, what a person writes gets its turn. */
+const AT_ONCE_MAX = 50;
 
 export interface ReceiptParts {
   store: Store;
@@ -39,9 +43,10 @@ export class Receipts {
   async after(keys: Iterable<Key>): Promise<string[]> {
     const written: string[] = [];
     if (!this.entitled()) return written;
-    for (const id of this.touched(keys)) {
-      const due = this.due(id);
-      if (due && (await this.write(due))) written.push(due.directive.fields.urgency as string);
+    const touched = [...this.touched(keys)];
+    for (let at = 0; at < touched.length; at += AT_ONCE_MAX) {
+      const due = touched.slice(at, at + AT_ONCE_MAX).map((id) => this.due(id));
+      written.push(...(await this.write(due.filter((one) => one !== null))));
     }
     return written;
   }
@@ -89,9 +94,17 @@ export class Receipts {
     return steps.some((row) => mine(row) || row.fields.step === 'closed');
   }
 
-  private async write({ target, directive, round }: Due): Promise<boolean> {
-    const { store, now, newId } = this.parts;
-    const once = mark(target.id, round);
+  /** The urgencies of those that were not on disk before. */
+  private async write(due: Due[]): Promise<string[]> {
+    if (!due.length) return [];
+    const saved = await this.parts.store.saveAll(due.map((one) => this.request(one)));
+    due.forEach(({ target, round }) => this.done.add(mark(target.id, round)));
+    const made = due.filter((_, i) => saved[i] !== null && !(saved[i] instanceof Refusal));
+    return made.map(({ directive }) => directive.fields.urgency as string);
+  }
+
+  private request({ target, directive, round }: Due): SaveRequest {
+    const { now, newId } = this.parts;
     const fields = {
       target: target.id,
       directive: directive.id,
@@ -105,9 +118,7 @@ export class Receipts {
     };
     const changes = [{ op: 'create', entity: 'step', id: newId(), fields }];
     const meant = { intent: INTENT, changes, base: {}, after: [], guard: [] };
-    const saved = await store.save({ meant, nowMs: now(), ticket: newId(), photos: [], once });
-    this.done.add(once);
-    return saved !== null;
+    return { meant, nowMs: now(), ticket: newId(), photos: [], once: mark(target.id, round) };
   }
 }
 

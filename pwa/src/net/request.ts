@@ -25,7 +25,8 @@ export async function syncBody(parts: RequestParts, sign: (text: string) => Prom
       return `{"lane":${lane},"sig":${JSON.stringify(await sign(signing))},"mutations":[${mutations}]}`;
     }),
   );
-  const head = JSON.stringify({ centre, epoch, replica, protocol: PROTOCOL_VERSION });
+  // A device that lost its epoch to a foreign answer still must ask, and is told the present one.
+  const head = JSON.stringify({ centre, epoch: epoch ?? '', replica, protocol: PROTOCOL_VERSION });
   const tail = JSON.stringify({
     cursors: parts.cursors,
     lanes: parts.lanes,

@@ -1,15 +1,17 @@
 /** The loop that keeps device and centre alike: push what waits, pull until every lane is complete, again later. */
 
-import { PULL_BYTES_MAX, PULL_BYTES_MIN, type Code, type SyncReply } from '../core/contract.ts';
+import { PULL_BYTES_MAX, PULL_BYTES_MIN, type Cursors, type SyncReply } from '../core/contract.ts';
 import type { Saved } from '../core/outbox.ts';
 import type { Key } from '../core/rows.ts';
 import type { Store } from '../store/store.ts';
-import { ProblemError, Unreachable, type Api } from './api.ts';
+import { ProblemError, type Api } from './api.ts';
 import { backoffMs } from './backoff.ts';
 import type { CorrectedClock } from './clock.ts';
 import type { Ports } from './ports.ts';
 import { Rate } from './rate.ts';
 import { fitting, isWhole, syncBody } from './request.ts';
+import { syncReplyOf } from './shape.ts';
+import { troubleOf, type Trouble } from './trouble.ts';
 import type { Identity } from './types.ts';
 
 export const POLL_MS = 10_000;
@@ -46,7 +48,9 @@ export class SyncLoop {
   lastSync: number | null = null;
   /** The last whole answer left a lane incomplete. */
   behind = false;
-  problem: Code | 'offline' | null = null;
+  /** The centre has taken every right from this device; known until it grants one again. */
+  revoked = false;
+  private failure: Trouble | null = null;
   private readonly parts: SyncParts;
   private readonly rate = new Rate(FIRST_RATE_BYTES_PER_MS);
   private wanted = false;
@@ -61,6 +65,10 @@ export class SyncLoop {
 
   constructor(parts: SyncParts) {
     this.parts = parts;
+  }
+
+  get problem(): Trouble | null {
+    return this.revoked ? 'revoked' : this.failure;
   }
 
   start(): void {
@@ -112,7 +120,7 @@ export class SyncLoop {
         waitMs = await this.whole();
       }
       this.failures = 0;
-      this.problem = null;
+      this.failure = null;
       this.parts.synced();
     } catch (error) {
       waitMs = this.fail(error);
@@ -130,7 +138,8 @@ export class SyncLoop {
   }
 
   private fail(error: unknown): number {
-    this.problem = error instanceof ProblemError ? error.code : error instanceof Unreachable ? 'offline' : 'storage';
+    this.failure = troubleOf(error);
+    if (error instanceof ProblemError && error.code === 'revoked') this.noteRevoked(true).catch(() => undefined);
     this.rate.failed();
     this.again = false;
     this.parts.failed(error);
@@ -174,12 +183,28 @@ export class SyncLoop {
     const { store, taken } = this.parts;
     const [before, waitingBefore] = [await store.cursors(), store.outbox.length];
     taken(await store.take(reply));
+    await this.noteGrants(reply, before);
     if (lanes) return true;
     const cursors = await store.cursors();
     const whole = isWhole(reply.complete, cursors);
     await this.noteWhole(whole, reply.now);
     const further = JSON.stringify(before) !== JSON.stringify(cursors) || store.outbox.length < waitingBefore;
     return further && (!whole || this.sendable(null).length > 0);
+  }
+
+  /** Whether anything is granted at all: an answer may take the last scope away, or bring the first. */
+  private async noteGrants(reply: SyncReply, before: Cursors): Promise<void> {
+    const granted = reply.gained.length + reply.pages.length + Object.keys(reply.complete).length > 0;
+    if (granted) return this.noteRevoked(false);
+    const left = Object.keys(before).filter((scope) => !reply.revoked.includes(scope));
+    if (!left.length) await this.noteRevoked(true);
+  }
+
+  private async noteRevoked(revoked: boolean): Promise<void> {
+    if (revoked === this.revoked) return;
+    this.revoked = revoked;
+    this.parts.changed();
+    await this.parts.store.write({ revoked });
   }
 
   private async noteWhole(whole: boolean, now: number): Promise<void> {
@@ -216,20 +241,14 @@ export class SyncLoop {
     };
     const body = await syncBody(request, sign);
     const sentMs = ports.now();
-    const headers = { 'Content-Type': 'application/json' };
-    const text = await api.ask({ method: 'POST', path: '/v1/sync', body, headers }, (response) => response.text());
-    this.rate.measured(body.length + text.length, ports.now() - sentMs);
-    const reply: SyncReply = parsed(text);
+    let length = body.length;
+    const reply = await api.json({ method: 'POST', path: '/v1/sync', body }, (text) => {
+      length += text.length;
+      return syncReplyOf(text, request.identity.centre);
+    });
+    this.rate.measured(length, ports.now() - sentMs);
     if (clock.measure(sentMs, reply.now)) await store.write({ offset: clock.offsetMs });
     return reply;
-  }
-}
-
-function parsed(text: string): SyncReply {
-  try {
-    return JSON.parse(text) as SyncReply;
-  } catch {
-    throw new Unreachable('the answer is no JSON'); // A portal or proxy stood in the way.
   }
 }
 

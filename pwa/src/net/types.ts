@@ -1,7 +1,9 @@
 /** What the screens see of the device: the types of the facade in `device.ts`. */
 
 import type { Code, DeviceKindName, IntentName, Mutation, Role, Value } from '../core/contract.ts';
+import type { Trouble } from './trouble.ts';
 
+export type { Trouble };
 export type { Change, Code, EntityName, IntentName, Row, Value } from '../core/contract.ts';
 
 /** Who this device is and for whom it speaks; given by enrolment, kept on disk. */
@@ -70,6 +72,8 @@ export interface DeviceStatus {
   /** Photos of settled mutations that wait to be uploaded, and their bytes. */
   photosWaiting: number;
   photoBytesWaiting: number;
+  /** Photos that the centre refused for good: they stay here, and are not offered again. */
+  photosFailed: number;
   /** Corrected ms of the last sync that completed every lane: 数据截至. Null before the first. */
   lastSync: number | null;
   /** This tab does the syncing; others follow it. */
@@ -80,8 +84,8 @@ export interface DeviceStatus {
   storeLost: boolean;
   /** Another tab has a newer version of the app, or the centre asks for one. */
   updateNeeded: boolean;
-  /** Why the last try failed; null when it did not. `offline` when nothing answered. */
-  problem: Code | 'offline' | null;
+  /** Why the last try failed; null when it did not. `offline` when nothing answered; `revoked` until a right is back. */
+  problem: Trouble | null;
   /** Keys, camera and position work: the page came over https or from this machine. */
   secure: boolean;
 }

@@ -5,6 +5,7 @@ import { utf8 } from '../core/sha256.ts';
 import type { BlobRecord } from '../store/database.ts';
 import type { Store } from '../store/store.ts';
 import { ProblemError, Unreachable, type Api, type Call } from './api.ts';
+import { BACKOFF_MS_MAX, backoffMs } from './backoff.ts';
 import { base64 } from './base64.ts';
 import { sha256OfBlob } from './photo.ts';
 import type { Ports } from './ports.ts';
@@ -17,7 +18,7 @@ const URGENT_LANE_MAX = 1;
 const TUS = { 'Tus-Resumable': '1.0.0' };
 
 export interface UploadParts {
-  ports: Pick<Ports, 'now' | 'subtle'>;
+  ports: Pick<Ports, 'now' | 'subtle' | 'random'>;
   api: Api;
   store: Store;
   changed: () => void;
@@ -31,10 +32,13 @@ interface Part {
 
 export class Uploader {
   /** Photos of settled mutations that the centre does not have yet, and their bytes. */
-  waiting = { count: 0, bytes: 0 };
+  waiting = { count: 0, bytes: 0, failed: 0 };
   private readonly parts: UploadParts;
   private readonly rate = new Rate(FIRST_RATE_BYTES_PER_MS);
   private running = false;
+  private stalls = 0;
+  /** After a stall nothing is tried before this time of the device's clock. */
+  private restUntil = 0;
   private abort: AbortController | null = null;
 
   constructor(parts: UploadParts) {
@@ -48,7 +52,7 @@ export class Uploader {
 
   /** Uploads what may go, one after the other, until all is there or something more urgent waits. */
   async run(): Promise<void> {
-    if (this.running) return;
+    if (this.running || this.resting()) return;
     this.running = true;
     try {
       for (const record of await this.count()) {
@@ -57,7 +61,8 @@ export class Uploader {
         await this.count();
       }
     } catch (error) {
-      if (!(error instanceof Unreachable)) throw error; // The next sync that succeeds starts it again.
+      if (error instanceof Stalled) this.rest();
+      else if (!(error instanceof Unreachable)) throw error; // The next sync that succeeds starts it again.
     } finally {
       this.running = false;
     }
@@ -68,9 +73,20 @@ export class Uploader {
     const { store, changed } = this.parts;
     const every = await store.blobs.waiting();
     const unsettled = new Set(store.outbox.filter((one) => one.held === null).flatMap((one) => one.photos));
-    this.waiting = { count: every.length, bytes: every.reduce((sum, one) => sum + one.size, 0) };
+    const bytes = every.reduce((sum, one) => sum + one.size, 0);
+    this.waiting = { count: every.length, bytes, failed: await store.blobs.countFailed() };
     changed();
     return every.filter((one) => !unsettled.has(one.sha256));
+  }
+
+  private resting(): boolean {
+    const left = this.restUntil - this.parts.ports.now();
+    return left > 0 && left <= BACKOFF_MS_MAX; // More than that, and the clock was set back.
+  }
+
+  private rest(): void {
+    const { now, random } = this.parts.ports;
+    this.restUntil = now() + backoffMs(this.stalls++, random());
   }
 
   private mustWait(): boolean {
@@ -83,6 +99,7 @@ export class Uploader {
       await this.upload(record);
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
+      if (isForGood(error)) await this.parts.store.blobs.refused(record.sha256);
     }
   }
 
@@ -109,10 +126,11 @@ export class Uploader {
     }
     const metadata = `sha256 ${base64(utf8(record.sha256))},type ${base64(utf8(record.type))}`;
     const headers = { ...TUS, 'Upload-Length': String(record.size), 'Upload-Metadata': metadata };
-    const part = await this.parts.api.ask({ method: 'POST', path: '/v1/blob', headers }, (response) => ({
-      url: response.headers.get('Location') ?? '',
-      offset: Number(response.headers.get('Upload-Offset') ?? 0),
-    }));
+    const part = await this.parts.api.ask({ method: 'POST', path: '/v1/blob', headers }, (response) => {
+      const url = response.headers.get('Location');
+      if (!url) throw new Unreachable('no place for the photo');
+      return { url, offset: response.headers.has('Upload-Offset') ? offsetOf(response) : 0 };
+    });
     await this.parts.store.blobs.continueAt(record.sha256, part.url);
     return part;
   }
@@ -144,6 +162,8 @@ export class Uploader {
     const sentMs = ports.now();
     try {
       const offset = await api.ask(call, offsetOf);
+      if (offset <= part.offset) throw new Stalled('the offset did not move');
+      this.stalls = 0;
       this.rate.measured(chunk.byteLength, ports.now() - sentMs);
       return offset;
     } catch (error) {
@@ -156,8 +176,18 @@ export class Uploader {
   }
 }
 
+/** A success that got no further, or names no offset: something between here and the centre answers for it. */
+class Stalled extends Error {}
+
 function offsetOf(response: Response): number {
-  return Number(response.headers.get('Upload-Offset') ?? 0);
+  const text = response.headers.get('Upload-Offset') ?? '';
+  if (!/^\d{1,15}$/.test(text)) throw new Unreachable('no offset');
+  return Number(text);
+}
+
+/** The centre will give the same answer each time: this photo is too large, of a wrong kind, or not understood. */
+function isForGood({ status, code }: ProblemError): boolean {
+  return [400, 413, 415].includes(status) && code !== 'internal';
 }
 
 /** Somebody else's photo from the centre; null when it is not there or not for this device. */

@@ -15,6 +15,7 @@ import { Live, SILENCE_MS_MAX } from './live.ts';
 import type { Ports } from './ports.ts';
 import { Receipts, isRoutineReceipt } from './receipts.ts';
 import { SyncLoop } from './sync.ts';
+import { troubleOf, type Trouble } from './trouble.ts';
 import type { Identity } from './types.ts';
 import { Uploader } from './upload.ts';
 
@@ -48,6 +49,8 @@ export class Work {
   /** The leading tab's words, while another one leads. */
   private told: SharedStatus | null = null;
   private updateNeeded = false;
+  /** Why receipts could not be written; all are looked for again after the next answer. */
+  private unreceipted: Trouble | null = null;
   private readonly spreadMs: number;
   private unlisten: (() => void)[] = [];
 
@@ -93,7 +96,7 @@ export class Work {
       syncing: this.sync.syncing,
       lastSync: this.sync.lastSync,
       behind: this.sync.behind,
-      problem: this.sync.problem,
+      problem: this.sync.problem ?? this.unreceipted,
       updateNeeded: this.updateNeeded,
       photos: this.uploader.waiting,
     };
@@ -106,7 +109,10 @@ export class Work {
 
   /** When this device last was whole, from disk. */
   async recall(): Promise<void> {
-    this.sync.lastSync = await this.parts.store.read<number | null>('lastSync', null);
+    const { store } = this.parts;
+    const lastSync = await store.read<unknown>('lastSync', null);
+    this.sync.lastSync = Number.isSafeInteger(lastSync) ? (lastSync as number) : null;
+    this.sync.revoked = (await store.read<unknown>('revoked', false)) === true;
   }
 
   start(): void {
@@ -187,14 +193,26 @@ export class Work {
 
   /** The rows are on disk: now, and not before, their receipts may be written. */
   private taken(keys: ReadonlySet<Key>): void {
-    void this.receipt(this.receipts.after(keys));
+    void this.receipt(this.unreceipted ? this.receipts.afterStart() : this.receipts.after(keys));
   }
 
   private async receipt(writing: Promise<string[]>): Promise<void> {
-    const urgencies = await writing.catch((error: unknown) => (this.failed(error), []));
+    const urgencies = await writing.catch((error: unknown) => {
+      this.unreceipted = troubleOf(error);
+      this.failed(error);
+      return null;
+    });
+    if (!urgencies) return;
+    this.noteReceipted();
     if (!urgencies.length) return;
     if (urgencies.some((one) => one !== 'routine')) this.sync.urgent();
     else this.sync.soon(this.spreadMs);
+  }
+
+  private noteReceipted(): void {
+    if (!this.unreceipted) return;
+    this.unreceipted = null;
+    this.changed();
   }
 
   private notYet(saved: Saved, at: number): boolean {

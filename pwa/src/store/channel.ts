@@ -5,6 +5,7 @@ import type { Key } from '../core/rows.ts';
 export type TabMessage =
   | { kind: 'changed'; keys: Key[]; lists: boolean }
   | { kind: 'all' }
+  | { kind: 'draft'; name: string }
   | { kind: 'ask'; lane: number | null }
   | { kind: 'status'; status: unknown };
 

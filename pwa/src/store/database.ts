@@ -53,8 +53,11 @@ export interface MetaRecord {
   value: unknown;
 }
 
-/** `draft` belongs to a form, `waiting` to a saved mutation, `sent` is at the centre, `fetched` is somebody else's. */
-export type BlobState = 'draft' | 'waiting' | 'sent' | 'fetched';
+/**
+ * `draft` belongs to a form, `waiting` to a saved mutation, `sent` is at the centre, `failed` was refused there for
+ * good, `fetched` is somebody else's.
+ */
+export type BlobState = 'draft' | 'waiting' | 'sent' | 'failed' | 'fetched';
 
 export interface BlobRecord {
   sha256: string;
@@ -64,6 +67,8 @@ export interface BlobRecord {
   state: BlobState;
   /** Where the upload continues, once it began. */
   upload: string | null;
+  /** When it was put down, by the device's clock; older records have none until they are first swept over. */
+  at?: number;
 }
 
 export interface DatabaseOptions {

@@ -19,19 +19,22 @@ export class StoreLost extends Error {
 }
 
 export class Guard {
-  /** The last call failed on two connections. */
+  /** The last call failed on two connections, or the database was deleted. */
   lost = false;
   /** Another tab has opened a newer database; this one must reload. */
   outdated = false;
+  private gone = false;
   private readonly database: Database;
   private readonly changed: () => void;
 
   constructor(database: Database, changed: () => void) {
     this.database = database;
     this.changed = changed;
-    database.on('versionchange', () => {
+    database.on('versionchange', ({ newVersion }) => {
       database.close();
-      this.outdated = true;
+      // Deleted under the app: opening it again would make an empty one, as if nothing had ever been saved.
+      if (newVersion === null) this.lost = this.gone = true;
+      else this.outdated = true;
       changed();
       return false;
     });
@@ -49,7 +52,7 @@ export class Guard {
   }
 
   private async again<T>(work: (database: Database) => Promise<T>, first: unknown): Promise<T> {
-    if (this.outdated) throw new StoreLost(first);
+    if (this.outdated || this.gone) throw new StoreLost(first);
     try {
       this.database.close();
       await this.open();
@@ -63,12 +66,13 @@ export class Guard {
   }
 
   private async open(): Promise<void> {
+    if (this.gone) throw new StoreLost('deleted');
     if (this.outdated) throw new StoreLost('outdated');
     await this.database.open();
   }
 
   private well<T>(answer: T): T {
-    if (this.lost) {
+    if (this.lost && !this.gone) {
       this.lost = false;
       this.changed();
     }

@@ -77,6 +77,17 @@ export class Memory {
     this.overlays = new Map([...this.unconfirmed.keys()].map((key) => [key, this.overlaid(key)]));
   }
 
+  /** One more lies on top of all others. */
+  lay(saved: Saved): void {
+    for (const [key, [one]] of byKey([saved])) {
+      const before = this.unconfirmed.get(key);
+      if (before) before.push(one!);
+      else this.unconfirmed.set(key, [one!]);
+      this.overlays.set(key, this.overlaid(key));
+      this.lists.delete(splitKey(key)[0]);
+    }
+  }
+
   private overlaid(key: Key): Row | null {
     return viewOf(this.confirmed.get(key) ?? null, key, this.unconfirmed.get(key) ?? []);
   }

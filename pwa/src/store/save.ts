@@ -1,9 +1,10 @@
-/** Saving a mutation: its number, chain, stamp, bytes and photos in one transaction, or nothing at all. */
+/** Saving mutations: number, chain, stamp, bytes and photos in one transaction, or nothing at all. */
 
 import type { Stamp } from '../core/stamp.ts';
 import { INTENTS } from '../core/contract.ts';
+import { Refusal } from '../core/mutation.ts';
 import { NO_TIP, type Saved, type Tip } from '../core/outbox.ts';
-import { numbered, savedFrom, type Author, type Intention } from '../core/replica.ts';
+import { numbered, savedOf, type Author, type Intention } from '../core/replica.ts';
 import type { Database, OutboxRecord } from './database.ts';
 
 export interface SaveRequest {
@@ -29,26 +30,53 @@ const tipKey = (lane: number): string => `tip/${lane}`;
 const onceKey = (mark: string): string => `once/${mark}`;
 
 /**
- * Saves the mutation; on disk when it resolves. The number is taken inside the transaction, so that two tabs never
- * take the same one. Null when `once` was used before. Throws a Refusal before anything is written.
+ * Saves mutations in one transaction; on disk when it resolves. Numbers are taken inside it, so that two tabs never
+ * take the same one. Null where `once` was used before, the Refusal where no server would ever take it.
  */
-export async function saveMutation(database: Database, request: SaveRequest): Promise<SaveResult | null> {
+export async function saveMutations(
+  database: Database,
+  requests: readonly SaveRequest[],
+): Promise<(SaveResult | Refusal | null)[]> {
   const { outbox, meta, blobs } = database;
   return database.transaction('rw', [outbox, meta, blobs], async () => {
-    const lane = INTENTS[request.meant.intent]?.lane ?? 0;
-    const tip = await database.read<Tip>(tipKey(lane), NO_TIP);
-    const before = await outbox.get([lane, tip.n]);
-    if (before?.ticket === request.ticket) return { saved: savedFrom(before.raw), record: before };
-    if (request.once && (await meta.get(onceKey(request.once)))) return null;
-    const result = await append(database, request, tip);
-    await outbox.add(result.record);
-    for (const sha256 of request.photos) await blobs.update(sha256, { state: 'waiting' });
-    if (request.once) await meta.put({ key: onceKey(request.once), value: true });
-    return result;
+    const done = await doneBefore(database, requests);
+    const results: (SaveResult | Refusal | null)[] = [];
+    for (const request of requests) results.push(done.get(request.ticket) ?? (await saveOne(database, request)));
+    return results;
   });
 }
 
-async function append(database: Database, request: SaveRequest, tip: Tip): Promise<SaveResult> {
+const laneOf = ({ meant }: SaveRequest): number => INTENTS[meant.intent]?.lane ?? 0;
+
+/** What an earlier try, whose answer was lost, has saved: the newest of each lane, by ticket. */
+async function doneBefore(database: Database, requests: readonly SaveRequest[]): Promise<Map<string, SaveResult>> {
+  const done = new Map<string, SaveResult>();
+  for (const lane of new Set(requests.map(laneOf))) {
+    const { n } = await database.read<Tip>(tipKey(lane), NO_TIP);
+    const newest = Array.from({ length: Math.min(requests.length, n) }, (_, i): [number, number] => [lane, n - i]);
+    for (const record of await database.outbox.bulkGet(newest)) {
+      if (record) done.set(record.ticket, { saved: savedOf(record), record });
+    }
+  }
+  return done;
+}
+
+async function saveOne(database: Database, request: SaveRequest): Promise<SaveResult | Refusal | null> {
+  const { outbox, meta, blobs } = database;
+  if (request.once && (await meta.get(onceKey(request.once)))) return null;
+  const result = await append(database, request).catch((error: unknown) => {
+    if (error instanceof Refusal) return error;
+    throw error;
+  });
+  if (result instanceof Refusal) return result;
+  await outbox.add(result.record);
+  for (const sha256 of request.photos) await blobs.update(sha256, { state: 'waiting' });
+  if (request.once) await meta.put({ key: onceKey(request.once), value: true });
+  return result;
+}
+
+async function append(database: Database, request: SaveRequest): Promise<SaveResult> {
+  const tip = await database.read<Tip>(tipKey(laneOf(request)), NO_TIP);
   const author = await database.read<Author | null>('identity', null);
   if (!author) throw new NotEnrolled('no identity');
   const last = await database.read<Stamp>('stamp', { wallMs: 0, counter: 0, replica: author.replica });

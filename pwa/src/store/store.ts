@@ -2,7 +2,8 @@
 
 import type { Cursors, Row, SyncReply } from '../core/contract.ts';
 import type { Saved } from '../core/outbox.ts';
-import { savedFrom } from '../core/replica.ts';
+import { Refusal } from '../core/mutation.ts';
+import { savedOf } from '../core/replica.ts';
 import { keyOf, type Key } from '../core/rows.ts';
 import { NO_CHANNEL, type TabChannel } from './channel.ts';
 import { openAll } from './codec.ts';
@@ -15,9 +16,10 @@ import {
   type RefusedRecord,
   type RowRecord,
 } from './database.ts';
+import { DraftShelf } from './drafts.ts';
 import { Guard } from './guard.ts';
 import { Memory } from './memory.ts';
-import { saveMutation, type SaveRequest } from './save.ts';
+import { saveMutations, type SaveRequest, type SaveResult } from './save.ts';
 import { takeReply } from './take.ts';
 
 export interface StoreOptions extends DatabaseOptions {
@@ -27,13 +29,13 @@ export interface StoreOptions extends DatabaseOptions {
 
 export type With<R> = R & { saved: Saved };
 
-const unpacked = <R extends { raw: string }>(record: R): With<R> => ({ ...record, saved: savedFrom(record.raw) });
 /** Reading all bodies at once would hold them twice in memory. */
 const LOAD_ROWS_MAX = 2_000;
 
 export class Store {
   readonly memory = new Memory();
   readonly blobs: BlobShelf;
+  private readonly drafts: DraftShelf;
   outbox: With<OutboxRecord>[] = [];
   awaiting: With<AwaitingRecord>[] = [];
   refused: With<RefusedRecord>[] = [];
@@ -48,6 +50,7 @@ export class Store {
     this.database = new Database(name, factory);
     this.guard = new Guard(this.database, () => this.tell(null));
     this.blobs = new BlobShelf(this.guard);
+    this.drafts = new DraftShelf(this.guard);
     this.channel = channel;
   }
 
@@ -57,6 +60,7 @@ export class Store {
     await store.inTurn(() => store.load());
     store.channel.listen((message) => {
       if (message.kind === 'all') void store.inTurn(() => store.load()).catch(() => store.tell(null));
+      if (message.kind === 'draft') void store.inTurn(() => store.drafts.reload(message.name)).catch(() => undefined);
       if (message.kind === 'changed') void store.hear(message.keys, message.lists);
     });
     return store;
@@ -78,12 +82,22 @@ export class Store {
 
   /** Saves a mutation; on disk when it resolves. Null when its `once` mark was used before. */
   async save(request: SaveRequest): Promise<Saved | null> {
+    const [saved] = await this.saveAll([request]);
+    if (saved instanceof Refusal) throw saved;
+    return saved!;
+  }
+
+  /** Saves several in one transaction. A Refusal of one, which any server would give, does not hold up the others. */
+  async saveAll(requests: readonly SaveRequest[]): Promise<(Saved | Refusal | null)[]> {
     return this.inTurn(async () => {
-      const result = await this.guard.run((database) => saveMutation(database, request));
-      if (!result) return null;
-      this.outbox.push({ ...result.record, saved: result.saved });
-      this.laidOver(keysOf([result.saved]));
-      return result.saved;
+      const results = await this.guard.run((database) => saveMutations(database, requests));
+      const made = results.filter((one): one is SaveResult => one !== null && !(one instanceof Refusal));
+      for (const { record, saved } of made) {
+        this.outbox.push({ ...record, saved });
+        this.memory.lay(saved);
+      }
+      if (made.length) this.laidOver(keysOf(made.map((one) => one.saved)));
+      return results.map((one) => (one === null || one instanceof Refusal ? one : one.saved));
     });
   }
 
@@ -129,6 +143,23 @@ export class Store {
     this.channel.post({ kind: 'all' });
   }
 
+  /** An unfinished form, from memory; null when there is none. */
+  draft<T>(name: string): T | null {
+    return this.drafts.get<T>(name);
+  }
+
+  /** Afterwards the draft is on disk; it is in memory at once. Null drops it. */
+  async keepDraft(name: string, value: unknown): Promise<void> {
+    const copy = this.drafts.hold(name, value);
+    await this.inTurn(() => this.drafts.put(name, copy));
+    this.channel.post({ kind: 'draft', name });
+  }
+
+  /** Throws UnsentWork when enrolling this device anew would lose something. */
+  checkSent(): Promise<void> {
+    return this.guard.run(checkSent);
+  }
+
   read<T>(key: string, otherwise: T): Promise<T> {
     return this.guard.run((database) => database.read(key, otherwise));
   }
@@ -166,10 +197,12 @@ export class Store {
   }
 
   private async load(): Promise<void> {
-    this.memory.clear();
+    // A database that is gone leaves the memory as it was.
     const keys = await this.guard.run((database) => database.rows.toCollection().primaryKeys());
+    this.memory.clear();
     for (let at = 0; at < keys.length; at += LOAD_ROWS_MAX) await this.reload(keys.slice(at, at + LOAD_ROWS_MAX));
     await this.loadLists();
+    await this.drafts.load();
     this.tell(null);
   }
 
@@ -191,6 +224,11 @@ export class Store {
         Promise.all([database.outbox.toArray(), database.awaiting.toArray(), database.refused.toArray()]),
       ),
     );
+    const known = new Map([...this.outbox, ...this.awaiting, ...this.refused].map(({ saved }) => [saved.hash, saved]));
+    const unpacked = <R extends { raw: string; hash: string }>(record: R): With<R> => ({
+      ...record,
+      saved: known.get(record.hash) ?? savedOf(record),
+    });
     this.outbox = lists[0].map(unpacked);
     this.awaiting = lists[1].map(unpacked);
     this.refused = lists[2].map(unpacked);
@@ -198,7 +236,6 @@ export class Store {
   }
 
   private laidOver(keys: Set<Key>): void {
-    this.memory.overlay(bySaving(this.unconfirmed()));
     this.channel.post({ kind: 'changed', keys: [], lists: true });
     this.tell(keys);
   }
@@ -235,10 +272,17 @@ function bySaving(mutations: Saved[]): Saved[] {
 /** What was written on this device would be lost by enrolling it anew. */
 export class UnsentWork extends Error {}
 
+/** Throws UnsentWork while this device holds words or photos that nobody else has, or a refusal that nobody saw. */
+async function checkSent({ outbox, refused, blobs }: Database): Promise<void> {
+  if (await outbox.count()) throw new UnsentWork('outbox');
+  if (await refused.count()) throw new UnsentWork('refused');
+  if (await blobs.where('state').equals('waiting').count()) throw new UnsentWork('photos');
+}
+
 async function beginAnew(database: Database, values: Record<string, unknown>): Promise<void> {
   const records = Object.entries(values).map(([key, value]) => ({ key, value }));
   await database.transaction('rw', database.tables, async () => {
-    if (await database.outbox.count()) throw new UnsentWork('outbox');
+    await checkSent(database);
     for (const table of database.tables) await table.clear();
     await database.meta.bulkPut(records);
   });

@@ -3,7 +3,7 @@
 import type { Cursors, Page, SyncReply, Verdict } from '../core/contract.ts';
 import { FINAL } from '../core/outbox.ts';
 import { advance, replaces } from '../core/pull.ts';
-import { lateVerdict, overlayDone, savedFrom, settledInto } from '../core/replica.ts';
+import { lateVerdict, overlayDone, savedOf, settledInto } from '../core/replica.ts';
 import { keyOf, wholeRow, type Key } from '../core/rows.ts';
 import { splitDot } from '../core/mutation.ts';
 import { sealAll } from './codec.ts';
@@ -15,6 +15,7 @@ export interface Taken {
   lists: boolean;
 }
 
+const isDot = (text: string): boolean => /\/\d+\/\d+$/.test(text);
 const pairOf = (scope: string, lane: number): string => `${lane} ${scope}`;
 
 /** Takes the answer. Rows of a (scope, lane) that is not complete are staged, and seen by nobody. */
@@ -68,10 +69,14 @@ class Taking {
   async settle(verdicts: readonly Verdict[]): Promise<void> {
     const { outbox, refused } = this.database;
     for (const verdict of verdicts) {
+      if (!isDot(verdict.dot)) {
+        await this.settleUnread(verdict);
+        continue;
+      }
       const [, lane, n] = splitDot(verdict.dot);
       const waiting = await outbox.get([lane, n]);
       const mine = (one?: OutboxRecord | RefusedRecord): boolean =>
-        one !== undefined && one.hash === verdict.hash && savedFrom(one.raw).mutation.replica === ownerOf(verdict.dot);
+        one !== undefined && one.hash === verdict.hash && savedOf(one).mutation.replica === ownerOf(verdict.dot);
       if (waiting && mine(waiting)) await this.settleOne(waiting, verdict);
       const again = waiting ? undefined : await refused.get([lane, n]);
       if (again && mine(again) && FINAL.has(verdict.verdict)) {
@@ -79,6 +84,15 @@ class Taking {
         await this.move(again, verdict);
       }
     }
+  }
+
+  /** The centre could not read the words, not even their number: it names them by their hash alone. */
+  private async settleUnread(verdict: Verdict): Promise<void> {
+    const { outbox } = this.database;
+    const unread = await outbox.filter((one) => one.hash === verdict.hash).first();
+    if (!unread) return;
+    await outbox.delete([unread.lane, unread.n]);
+    await this.move(unread, { ...verdict, verdict: 'refused' });
   }
 
   private async settleOne(waiting: OutboxRecord, verdict: Verdict): Promise<void> {
@@ -195,7 +209,7 @@ class Taking {
     const pairs = (await staged.orderBy('[scope+lane]').uniqueKeys()) as unknown as [string, number][];
     const stagedLanes = new Set(pairs.map(([, lane]) => lane));
     for (const record of await awaiting.toArray()) {
-      const one = { saved: savedFrom(record.raw), seq: record.seq };
+      const one = { saved: savedOf(record), seq: record.seq };
       if (!overlayDone(one, this.cursors, stagedLanes)) continue;
       this.lists = true;
       await awaiting.delete([record.lane, record.n]);

@@ -1,21 +1,33 @@
 /** The page's side of the service worker: says when the app works offline, and when a new version waits. */
 
 type Apply = () => void;
+/** `replaced`: the new version runs in the background already, and this page alone is old. */
+type Listener = (apply: Apply, replaced: boolean) => void;
 
-const listeners = new Set<(apply: Apply) => void>();
+const listeners = new Set<Listener>();
 let waiting: ServiceWorker | null = null;
 let registration: ServiceWorkerRegistration | undefined;
+let mayReload = (): boolean => true;
+let replaced = false;
 
-const apply: Apply = () => waiting?.postMessage({ type: 'apply-update' });
+const reload: Apply = () => location.reload();
+const apply: Apply = () => (replaced ? reload() : waiting?.postMessage({ type: 'apply-update' }));
 
 /**
- * Calls back when a new version waits, at once if one already does. Calling `apply` reloads every open tab once:
- * the caller shows a banner, and never applies during an alarm, a draft or an upload. Returns the unsubscriber.
+ * Calls back when a new version waits, at once if one already does. Calling `apply` reloads every open tab that is
+ * not busy: the caller shows a banner, and never applies during an alarm, a draft or an upload. Returns the
+ * unsubscriber.
  */
-export function onUpdateReady(listener: (apply: Apply) => void): () => void {
+export function onUpdateReady(listener: Listener): () => void {
   listeners.add(listener);
-  if (waiting) listener(apply);
+  if (waiting || replaced) listener(apply, replaced);
   return () => listeners.delete(listener);
+}
+
+/** This tab reloads by itself only while `free` says so, though another tab applied the update. */
+export function reloadOnlyIf(free: () => boolean): () => void {
+  mayReload = free;
+  return () => (mayReload = () => true);
 }
 
 /** Asks the server for a newer version; quiet without a network. */
@@ -47,13 +59,9 @@ export function fillLazy(timeoutMs = 120_000): Promise<boolean> {
 export async function registerServiceWorker(base: string = import.meta.env.BASE_URL): Promise<void> {
   const container = navigator.serviceWorker;
   if (!container) return;
-  let reloading = false;
   let controlled = container.controller !== null;
   container.addEventListener('controllerchange', () => {
-    if (controlled && !reloading) {
-      reloading = true;
-      location.reload();
-    }
+    if (controlled) takenOver();
     controlled = true;
     markReady();
   });
@@ -62,11 +70,19 @@ export async function registerServiceWorker(base: string = import.meta.env.BASE_
   watch(registration);
 }
 
+/** Once: by itself when nothing is disturbed, else when the person agrees. */
+function takenOver(): void {
+  if (replaced) return;
+  replaced = true;
+  if (mayReload()) reload();
+  else listeners.forEach((listener) => listener(apply, true));
+}
+
 function watch(reg: ServiceWorkerRegistration): void {
   const offer = () => {
     if (!reg.waiting || !reg.active || reg.waiting === waiting) return;
     waiting = reg.waiting;
-    listeners.forEach((listener) => listener(apply));
+    listeners.forEach((listener) => listener(apply, replaced));
   };
   const follow = (worker: ServiceWorker | null) => worker?.addEventListener('statechange', offer);
   offer();

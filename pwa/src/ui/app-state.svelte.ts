@@ -2,11 +2,27 @@
 
 import { SvelteSet } from 'svelte/reactivity';
 import { Device } from '../net/device.ts';
+import { placeNow } from './route.svelte.ts';
 
 const TICK_MS = 1000;
 
-/** Why the app must not reload just now. */
-export type Busy = 'alarm' | 'draft' | 'upload';
+/** Why the app must not reload just now; every open form has a reason of its own. */
+export type Busy = 'alarm' | 'upload' | `draft:${string}`;
+
+/** A way back from what was just done. */
+export interface Undo {
+  run: () => void;
+  /** False once somebody has written after it: then there is no way back. */
+  holds: () => boolean;
+}
+
+/** A short message. `id` tells two equal ones apart, `place` is the address it was said at. */
+export interface Message {
+  id: number;
+  text: string;
+  place: string;
+  undo: Undo | null;
+}
 
 class AppState {
   /** The device once its database is open; null while it opens or when it cannot be opened. */
@@ -15,10 +31,14 @@ class AppState {
   failure = $state<string | null>(null);
   /** Corrected time in ms, renewed every second while the page is in view. */
   now = $state(0);
+  /** A person may be looking at the page. */
+  visible = $state(document.visibilityState === 'visible');
+  /** The person wants to enrol this device again. */
+  enrolling = $state(false);
   /** What a reload would disturb; a screen adds its reason and takes it away. */
   busy = new SvelteSet<Busy>();
-  /** The last short message, shown until it fades. `id` tells two equal ones apart. */
-  message = $state.raw<{ id: number; text: string } | null>(null);
+  /** The last short message, shown until it fades or the screen changes. */
+  message = $state.raw<Message | null>(null);
   #version = $state(0);
   #said = 0;
 
@@ -51,14 +71,15 @@ class AppState {
     this.#version += 1;
   }
 
-  /** Say shortly what was done. */
-  say(text: string): void {
-    this.message = { id: ++this.#said, text };
+  /** Say shortly what was done, with the way back if there is one. It is gone once the screen changes. */
+  say(text: string, undo: Undo | null = null): void {
+    this.message = { id: ++this.#said, text, place: placeNow(), undo };
   }
 
   #follow(device: Device): () => void {
     const tick = () => {
-      if (document.visibilityState === 'visible') this.now = device.now();
+      this.visible = document.visibilityState === 'visible';
+      if (this.visible) this.now = device.now();
     };
     this.device = device;
     this.now = device.now();

@@ -22,3 +22,8 @@ export function go(...parts: string[]): void {
 export function href(...parts: string[]): string {
   return '#/' + parts.map(encodeURIComponent).join('/');
 }
+
+/** The address now, also before the screen has followed it. */
+export function placeNow(): string {
+  return href(...partsOf(location.hash));
+}

@@ -1,10 +1,13 @@
 /** The facade as screens use it, against a centre that checks what it gets. */
 
+import { IDBDatabase, IDBObjectStore } from 'fake-indexeddb';
 import { describe, expect, test, vi } from 'vitest';
 import type { Value } from '../../src/core/contract.ts';
 import { Refusal, hashOf } from '../../src/core/mutation.ts';
 import { ProblemError } from '../../src/net/api.ts';
 import type { Device } from '../../src/net/device.ts';
+import { StoreLost } from '../../src/store/guard.ts';
+import { Memory } from '../../src/store/memory.ts';
 import { UnsentWork } from '../../src/store/store.ts';
 import { REPLICA, T, page, row, step } from '../store/world.ts';
 import { Centre, World, enrolled, problem, until } from './world.ts';
@@ -22,6 +25,7 @@ const directive = (urgency = 'flash') =>
 const target = (unit = 'u1') => row('target', 't1', 12, { directive: 'd1', incident: 'i1', unit, lead: true });
 const sent = (centre: Centre, name: string) =>
   centre.pushed.flatMap((one) => one.changes).filter((change) => change.fields.step === name);
+const idleOf = (device: Device) => until(() => expect(device.status.syncing).toBe(false));
 const idle = (device: Device) => until(() => expect(device.status).toMatchObject({ syncing: false, waiting: 0 }));
 
 describe('enrolment', () => {
@@ -55,6 +59,126 @@ describe('enrolment', () => {
     await expect(device.enrol('2', 'x')).rejects.toBeInstanceOf(UnsentWork);
     expect(device.outbox().length).toBe(1);
   });
+});
+
+describe('enrolling again', () => {
+  const asks = (world: World) => world.asked.filter((one) => one.path === '/v1/enrol').length;
+
+  test('waits for refusals to be seen, and does not spend the code before', async () => {
+    const [device, centre, world] = await enrolled();
+    centre.verdictOf = () => ({ verdict: 'refused', code: 'no_right' });
+    const dot = await device.write('target.step', [step('a')]);
+    await until(() => expect(device.refused().length).toBe(1));
+    await idle(device);
+    await expect(device.enrol('2', 'x')).rejects.toBeInstanceOf(UnsentWork);
+    expect(asks(world)).toBe(1);
+    await device.dismiss(dot);
+    await device.enrol('2', 'x');
+    expect(asks(world)).toBe(2);
+  });
+
+  test('waits for photos that the centre does not have', async () => {
+    const [device, , world] = await enrolled();
+    const store = await world.disk.store();
+    const sha256 = 'f'.repeat(64);
+    await store.blobs.add({
+      sha256,
+      blob: new Blob(['x']),
+      size: 1,
+      type: 'image/jpeg',
+      state: 'waiting',
+      upload: null,
+    });
+    await expect(device.enrol('2', 'x')).rejects.toBeInstanceOf(UnsentWork);
+    await store.blobs.sent(sha256);
+    await device.enrol('2', 'x');
+    expect(asks(world)).toBe(2);
+  });
+});
+
+describe('a revoked device', () => {
+  test('says so, also after a restart and out of reach, until something is granted again', async () => {
+    const [device, centre, world] = await enrolled();
+    centre.next = ({ cursors }) => ({ revoked: Object.keys(cursors), complete: {} });
+    device.syncNow();
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'revoked' }));
+    device.syncNow();
+    await until(() => expect(device.status.syncing).toBe(false));
+    expect(device.status.problem).toBe('revoked');
+    device.close();
+    world.reachable = false;
+    const again = await world.open();
+    expect(again.status.problem).toBe('revoked');
+    world.reachable = true;
+    centre.next = () => ({ gained: ['directory'], complete: { directory: [0, 1, 2, 3, 4] } });
+    world.happen('online');
+    await until(() => expect(again.status).toMatchObject({ syncing: false, problem: null }));
+  });
+
+  test('that is refused outright says so too', async () => {
+    const [device, , world] = await enrolled();
+    world.answer = () => problem(403, 'revoked');
+    device.syncNow();
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'revoked' }));
+  });
+
+  test('is not one that lost some of its scopes', async () => {
+    const [device, centre] = await enrolled();
+    centre.next = () => ({ revoked: ['directory'], complete: {} });
+    device.syncNow();
+    await until(() => expect(centre.syncs.length).toBeGreaterThan(1));
+    await idle(device);
+    expect(device.status.problem).toBeNull();
+  });
+});
+
+test('a database deleted under the app leaves what is in memory, and its file', async () => {
+  const [device, , world] = await enrolled();
+  world.reachable = false;
+  const dot = await device.write('target.step', [step('a')]);
+  await idleOf(device);
+  await new Promise((resolve) => (world.disk.indexedDB.deleteDatabase('test').onsuccess = resolve));
+  expect(device.status).toMatchObject({ storeLost: true, updateNeeded: false });
+  await expect(device.write('target.step', [step('b')])).rejects.toBeInstanceOf(StoreLost);
+  expect(device.status.storeLost).toBe(true);
+  expect(device.row('step', 'a')).not.toBeNull();
+  const file = JSON.parse(await (await device.exportUnsent()).text());
+  expect(file.mutations.map((one: Value) => one.dot)).toEqual([dot]);
+  expect((await world.disk.indexedDB.databases()).map(({ name }) => name)).toEqual([]);
+});
+
+test('drafts are kept, given and dropped', async () => {
+  const [device, , world] = await enrolled();
+  const keeping = device.keepDraft('feedback/t1', { text: '水位' });
+  expect(device.draft('feedback/t1')).toEqual({ text: '水位' });
+  await keeping;
+  device.close();
+  const again = await world.open();
+  expect(again.draft<{ text: string }>('feedback/t1')?.text).toBe('水位');
+  await again.dropDraft('feedback/t1');
+  expect(again.draft('feedback/t1')).toBeNull();
+});
+
+test('what may be written once is written by one tab alone', async () => {
+  const [device, centre, world] = await enrolled();
+  const tabs = [device, await world.open(), await world.open()];
+  const read = (id: string) => [step(id, { step: 'read' })];
+  const dots = await Promise.all(tabs.map((tab, i) => tab.writeOnce('read/t1/1', 'target.step', read(`s${i}`))));
+  expect(dots.filter((dot) => dot !== null).length).toBe(1);
+  expect(await device.writeOnce('read/t1/2', 'target.step', read('s9'))).not.toBeNull();
+  await until(() => expect(sent(centre, 'read').length).toBe(2));
+});
+
+test('only own rows have a receipt', async () => {
+  const [device, centre] = await enrolled();
+  const theirs = { ...row('step', 'theirs', 13, step('theirs').fields), dot: 'other/0/1' };
+  const contact = row('contact', 'k1', 13, { name: '李' });
+  const edited = { ...contact, dot: 'other/2/1', writes: { name: ['0199c0000000-0000-c', `${REPLICA}/2/7`] } };
+  centre.next = () => ({ pages: [page('unit/u1', 0, 13, [theirs]), page('unit/u1', 2, 13, [edited])], upto: 13 });
+  device.syncNow();
+  await until(() => expect(device.rows('contact').length).toBe(1));
+  expect(device.receiptOf('step/theirs')).toEqual({ saved: false, arrived: null });
+  expect(device.receiptOf('contact/k1')).toEqual({ saved: true, arrived: T });
 });
 
 describe('writing', () => {
@@ -225,6 +349,53 @@ describe('the receipt 送达', () => {
     expect(centre.pushed).toEqual([]);
   });
 
+  test('of 1,250 orders goes to disk in a few transactions, and all of it once', async () => {
+    const world = new World();
+    world.chance = 0.99;
+    const centre = new Centre(world);
+    const orders = Array.from({ length: 1_250 }, (_, i) => [
+      { ...directive('routine'), id: `d${i}` },
+      row('target', `t${i}`, 12, { directive: `d${i}`, incident: 'i1', unit: 'u1', lead: true }),
+    ]);
+    centre.next = (asked) => (asked.cursors['unit/u1'] ? {} : { pages: [page('unit/u1', 0, 12, orders.flat())] });
+    const writes = countWrites();
+    const overlays = vi.spyOn(Memory.prototype, 'overlay');
+    const [device] = await enrolled(world, centre);
+    await vi.waitFor(() => expect(device.outbox().length).toBe(1_250), { interval: 5, timeout: 20_000 });
+    expect(writes()).toBeLessThan(60);
+    expect(overlays.mock.calls.length).toBeLessThan(10);
+    overlays.mockRestore();
+    const targets = device.outbox().map((one) => one.mutation.changes[0]!.fields.target);
+    expect(new Set(targets).size).toBe(1_250);
+  }, 30_000);
+
+  test('that finds no room says so, and is written after the next answer', async () => {
+    const [device, centre] = await enrolled();
+    const tables = IDBObjectStore.prototype;
+    const real = tables.add;
+    tables.add = function (this: { name: string }, ...given: unknown[]) {
+      if (this.name === 'outbox') throw new DOMException('full', 'QuotaExceededError');
+      return real.apply(this as never, given as never);
+    } as typeof real;
+    centre.next = () => order();
+    device.syncNow();
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'device_full' }));
+    tables.add = real;
+    expect(centre.pushed).toEqual([]);
+    device.syncNow();
+    await until(() => expect(sent(centre, 'received').length).toBe(1));
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: null }));
+  });
+
+  test('of an order that no receipt fits does not hold up the others', async () => {
+    const [device, centre] = await enrolled();
+    const broken = { ...directive(), id: 'd2', fields: { ...directive().fields, version: 'x' } };
+    const other = { ...target(), id: 't2', fields: { ...target().fields, directive: 'd2' } };
+    centre.next = () => ({ pages: [page('unit/u1', 0, 12, [broken, other, directive(), target()])] });
+    device.syncNow();
+    await until(() => expect(sent(centre, 'received').map((one) => one.fields.target)).toEqual(['t1']));
+  });
+
   test('of a routine order waits a little, so that not all answer at once', async () => {
     const world = new World();
     world.chance = 0.5;
@@ -345,3 +516,14 @@ test('a clock that is wrong is corrected from the middle of the round trip', asy
   device.syncNow();
   await until(() => expect(device.now()).toBe(world.time.nowMs + 3_600_000 - 50));
 });
+
+/** Counts the transactions that write, from now on. */
+function countWrites(): () => number {
+  const real = IDBDatabase.prototype.transaction;
+  const spy = vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(real);
+  return () => {
+    const count = spy.mock.calls.filter(([, mode]) => mode === 'readwrite').length;
+    spy.mockRestore();
+    return count;
+  };
+}

@@ -104,6 +104,13 @@ test('an old line that speaks late is not heard', () => {
   expect(moved).toEqual([]);
 });
 
+test.each(['<h1>portal</h1>', 'null', '7', '{"hello":{}}'])('a frame that is not ours is passed over: %s', (frame) => {
+  last().onopen?.();
+  expect(() => last().say(frame)).not.toThrow();
+  expect(moved).toEqual([]);
+  expect(sockets.length).toBe(1);
+});
+
 test('once stopped it stays closed', () => {
   greet();
   live.stop();

@@ -1,5 +1,6 @@
 /** The small parts: waiting, rates, bodies, errors, clocks. */
 
+import { IDBObjectStore } from 'fake-indexeddb';
 import { describe, expect, test } from 'vitest';
 import { Api, ProblemError, REQUEST_MS_MAX, Unreachable } from '../../src/net/api.ts';
 import { BACKOFF_MS_MAX, backoffMs } from '../../src/net/backoff.ts';
@@ -8,8 +9,9 @@ import { CorrectedClock, ROUND_TRIP_MS_MAX } from '../../src/net/clock.ts';
 import { Rate } from '../../src/net/rate.ts';
 import { fitting, isWhole, syncBody } from '../../src/net/request.ts';
 import { savedFrom } from '../../src/core/replica.ts';
-import { Disk, saving, step } from '../store/world.ts';
-import { Time, World, enrolled, json, problem, until } from './world.ts';
+import { troubleOf } from '../../src/net/trouble.ts';
+import { Disk, page, reply, row, saving, step } from '../store/world.ts';
+import { Time, World, enrolReply, enrolled, json, problem, until } from './world.ts';
 
 test('waiting doubles up to a minute, spread over its second half', () => {
   expect([0, 1, 2].map((n) => backoffMs(n, 0))).toEqual([500, 1_000, 2_000]);
@@ -51,6 +53,7 @@ describe('the clock', () => {
     time.pass(ROUND_TRIP_MS_MAX + 1);
     expect(clock.measure(sent, 0)).toBe(false);
     expect(clock.measure(time.nowMs + 1, 0)).toBe(false);
+    expect(clock.measure(time.nowMs, Number.NaN)).toBe(false);
     expect(clock.offsetMs).toBe(7);
   });
 });
@@ -106,7 +109,15 @@ describe('the body of a sync', () => {
 
   test('holds the exact bytes of each mutation, urgent lanes first', async () => {
     const store = await new Disk().store();
-    const fields = { target: 't', directive: 'd', unit: 'u', round: 1, at: 1, kind: 'progress', text: '𠮷' };
+    const fields = {
+      target: 't',
+      directive: 'd',
+      unit: 'u',
+      round: 1,
+      at: 1_760_000_000_000,
+      kind: 'progress',
+      text: '𠮷',
+    };
     const later = await store.save(saving('feedback.add', [{ op: 'create', entity: 'feedback', id: 'f', fields }]));
     const urgent = await store.save(saving('target.step', [step('a')]));
     const body = await syncBody(
@@ -212,6 +223,109 @@ describe('the loop', () => {
     world.time.pass(31_000);
     expect(device.status).toMatchObject({ online: false, heartbeatAge: 31_000 });
     await until(() => expect(told).toBeGreaterThan(0));
+  });
+});
+
+describe('a portal that answers everything with 200', () => {
+  const good = () => reply({ complete: { directory: [0] } }) as unknown as Record<string, unknown>;
+  const answers: [string, unknown][] = [
+    ['an object', { ok: true }],
+    ['null', null],
+    ['a list', []],
+    ['another centre', { ...good(), centre: 'c2' }],
+    ['no epoch', { ...good(), epoch: undefined }],
+    ['an empty epoch', { ...good(), epoch: '' }],
+    ['no time', { ...good(), now: undefined }],
+    ['a broken time', { ...good(), now: 1.5 }],
+    ['no upto', { ...good(), upto: null }],
+    ['no verdicts', { ...good(), verdicts: {} }],
+    ['no pages', { ...good(), pages: undefined }],
+    ['a page without rows', { ...good(), pages: [{ scope: 'directory', lane: 0, next: 1 }] }],
+    ['complete as a list', { ...good(), complete: [] }],
+    ['no missing', { ...good(), missing: null }],
+  ];
+
+  test.each(answers)('with %s changes nothing', async (_name, answer) => {
+    const [device, centre, world] = await enrolled();
+    const { identity } = device;
+    const [now, cursors] = [device.now() - world.time.nowMs, await cursorsOf(world)];
+    const heardAt = world.time.nowMs - device.status.heartbeatAge!;
+    world.answer = () => json(answer);
+    world.time.pass(1_000);
+    device.syncNow();
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'offline', online: false }));
+    expect(world.time.nowMs - device.status.heartbeatAge!).toBe(heardAt);
+    expect(device.identity).toEqual(identity);
+    expect(device.now() - world.time.nowMs).toBe(now);
+    expect(await cursorsOf(world)).toEqual(cursors);
+    world.answer = (asked) => centre.answer(asked);
+    world.happen('online');
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: null, online: true }));
+  });
+
+  test.each([
+    ['nothing', {}],
+    ['no token', { ...enrolReply(), token: undefined }],
+    ['no time', { ...enrolReply(), now: 'soon' }],
+  ])('enrols nobody: %s', async (_name, answer) => {
+    const world = new World();
+    world.answer = () => json(answer);
+    const device = await world.open();
+    await expect(device.enrol('1', 'x')).rejects.toBeInstanceOf(Unreachable);
+    expect(device.identity).toBeNull();
+    expect(device.now()).toBe(world.time.nowMs);
+  });
+
+  test('what an older app took from it is healed', async () => {
+    const [device, centre, world] = await enrolled();
+    device.close();
+    const store = await world.disk.store();
+    const identity = { ...device.identity!, epoch: undefined };
+    await store.write({ identity, offset: Number.NaN, lastSync: Number.NaN });
+    const again = await world.open();
+    expect(again.now()).toBe(world.time.nowMs);
+    expect(again.status.lastSync).toBeNull();
+    await until(() => expect(again.identity?.epoch).toBe('e1'));
+    await until(() => expect(again.status).toMatchObject({ syncing: false, problem: null }));
+    expect(centre.syncs.map((one) => one.epoch)).toContain('');
+  });
+});
+
+const cursorsOf = async (world: World) => (await world.disk.store()).cursors();
+
+describe('trouble', () => {
+  test('of this device is told apart from the centre’s', () => {
+    const full = new DOMException('full', 'QuotaExceededError');
+    expect(troubleOf(full)).toBe('device_full');
+    expect(troubleOf({ name: 'AbortError', inner: full })).toBe('device_full');
+    expect(troubleOf({ name: 'BulkError', failures: [full] })).toBe('device_full');
+    expect(troubleOf(new TypeError('x'))).toBe('device_error');
+    expect(troubleOf(new ProblemError(507, null))).toBe('internal');
+    expect(troubleOf(new Unreachable('x'))).toBe('offline');
+  });
+
+  test.each([
+    [401, 'unauthenticated'],
+    [403, 'forbidden'],
+  ])('%d without words has a code', (status, code) => {
+    expect(new ProblemError(status, null).code).toBe(code);
+  });
+
+  test('of a full device is shown as such', async () => {
+    const [device, centre, world] = await enrolled();
+    const tables = IDBObjectStore.prototype;
+    const real = tables.put;
+    tables.put = function (this: { name: string }, ...given: unknown[]) {
+      if (this.name === 'rows') throw new DOMException('full', 'QuotaExceededError');
+      return real.apply(this as never, given as never);
+    } as typeof real;
+    centre.next = () => ({ pages: [page('directory', 2, 15, [row('unit', 'u9', 15)])] });
+    device.syncNow();
+    await until(() => expect(device.status.problem).toBe('device_full'));
+    tables.put = real;
+    world.happen('online');
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: null }));
+    expect(device.rows('unit').length).toBe(1);
   });
 });
 

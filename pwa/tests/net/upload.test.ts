@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Device } from '../../src/net/device.ts';
+import { EXPORT_PHOTO_BYTES_MAX, exportFile } from '../../src/net/export.ts';
+import type { Identity } from '../../src/net/types.ts';
 import { CHUNK_BYTES_MIN } from '../../src/net/upload.ts';
 import { BLOB_CHUNK_BYTES_MAX, type Value } from '../../src/core/contract.ts';
 import { step } from '../store/world.ts';
@@ -74,7 +76,7 @@ async function feedback(device: Device, photo: Value): Promise<string> {
     directive: 'd1',
     unit: 'u1',
     round: 1,
-    at: 1,
+    at: 1_760_000_000_000,
     kind: 'progress',
     text: '好',
     photos: [photo],
@@ -167,6 +169,88 @@ describe('a photo', () => {
     expect(shelf.posts).toBe(1);
     expect(shelf.sha256).toBe(photo.sha256);
     expect((await again.photo(photo.sha256))!.size).toBe(big);
+  });
+
+  test.each([204, 200])('that gets no further with a %d is tried later, and not again and again', async (status) => {
+    const [device, shelf, , world] = await withShelf();
+    const photo = await device.attachPhoto(picture(big));
+    let chunks = 0;
+    const lazy = (): Response => (chunks++, new Response(null, { status, headers: { 'Upload-Offset': '0' } }));
+    shelf.trouble.push(...Array.from({ length: 20 }, () => lazy));
+    await feedback(device, photo);
+    await until(() => expect(chunks).toBe(1));
+    for (let i = 0; i < 3; i++) {
+      const syncs = world.asked.filter((one) => one.path === '/v1/sync').length;
+      device.syncNow();
+      await until(() => expect(world.asked.filter((one) => one.path === '/v1/sync').length).toBeGreaterThan(syncs));
+      await until(() => expect(device.status.syncing).toBe(false));
+    }
+    expect(chunks).toBe(1);
+    shelf.trouble = [];
+    world.time.pass(60_000);
+    await until(() => expect(shelf.bytes.length).toBe(big));
+    await done(device);
+  });
+
+  test('that names no offset at all is as good as unanswered', async () => {
+    const [device, shelf] = await withShelf();
+    const photo = await device.attachPhoto(picture(big));
+    let chunks = 0;
+    shelf.trouble.push(...Array.from({ length: 20 }, () => () => (chunks++, new Response('<h1>portal</h1>'))));
+    await feedback(device, photo);
+    await until(() => expect(chunks).toBe(1));
+    await until(() => expect(device.status).toMatchObject({ syncing: false, photosWaiting: 1 }));
+    expect(chunks).toBe(1);
+  });
+
+  test.each([
+    [413, 'too_large'],
+    [415, 'unsupported'],
+    [400, 'bad_request'],
+  ])(
+    'that the centre refuses for good with %d is marked, shown, exported, and not offered again',
+    async (status, code) => {
+      const [device, shelf, , world] = await withShelf();
+      const photo = await device.attachPhoto(picture(big));
+      const { answer } = world;
+      world.answer = (asked) =>
+        asked.method === 'POST' && asked.path === '/v1/blob' ? problem(status, code) : answer(asked);
+      await feedback(device, photo);
+      await until(() => expect(device.status).toMatchObject({ photosWaiting: 0, photosFailed: 1, syncing: false }));
+      world.answer = answer;
+      const asked = world.asked.length;
+      device.syncNow();
+      await until(() => expect(world.asked.length).toBeGreaterThan(asked));
+      await until(() => expect(device.status.syncing).toBe(false));
+      expect(shelf.posts).toBe(0);
+      expect(JSON.parse(await (await device.exportUnsent()).text()).photos).toMatchObject([{ sha256: photo.sha256 }]);
+      expect((await device.photo(photo.sha256))!.size).toBe(big);
+    },
+  );
+
+  test('goes into the file of unsent work, with its bytes', async () => {
+    const [device, , , world] = await withShelf();
+    const photo = await device.attachPhoto(picture(1_000));
+    world.reachable = false;
+    await feedback(device, photo);
+    const file = JSON.parse(await (await device.exportUnsent()).text());
+    expect(file.photos).toMatchObject([{ sha256: photo.sha256, size: 1_000, type: 'image/jpeg' }]);
+    const bytes = Buffer.from(file.photos[0].base64, 'base64');
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(photo.sha256);
+  });
+
+  test('too large for the file is named there, and it says so', async () => {
+    const blob = new Blob([new Uint8Array(EXPORT_PHOTO_BYTES_MAX + 1)]);
+    const small = new Blob(['abc']);
+    const photos = [blob, small, null].map((one, i) => ({ sha256: String(i), size: 9, type: 'image/jpeg', blob: one }));
+    const parts = { identity: {} as Identity, publicKey: '', unsent: [], photos, now: 0, sign: async () => '' };
+    const file = JSON.parse(await (await exportFile(parts)).text());
+    expect(file.photos.map((one: Value) => [one.sha256, one.base64 ?? null])).toEqual([
+      ['0', null],
+      ['1', 'YWJj'],
+      ['2', null],
+    ]);
+    expect(file.photos[0].note).toContain('hash and size only');
   });
 
   test('makes way for anything urgent, and continues afterwards', async () => {

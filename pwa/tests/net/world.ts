@@ -119,7 +119,12 @@ export class World {
     return {
       now: () => this.time.nowMs,
       random: () => this.chance,
-      randomBytes: (count) => Uint8Array.from({ length: count }, (_, i) => (this.drawn++ * 7 + i) % 256),
+      randomBytes: (count) => {
+        const drawn = this.drawn++;
+        return Uint8Array.from({ length: count }, (_, i) =>
+          i < count - 4 ? i : (drawn >> (8 * (count - 1 - i))) % 256,
+        );
+      },
       fetch: (path, init) => this.fetched(path, init),
       socket: () => {
         const socket = new FakeSocket();

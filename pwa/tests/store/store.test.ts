@@ -2,11 +2,12 @@
 
 import { IDBKeyRange, IDBObjectStore as FDBObjectStore } from 'fake-indexeddb';
 import { describe, expect, test, vi } from 'vitest';
+import { MUTATION_BYTES_MAX, THUMB_BYTES_MAX } from '../../src/core/contract.ts';
 import { Refusal, hashOf } from '../../src/core/mutation.ts';
 import { runsToSend } from '../../src/core/outbox.ts';
 import { Database } from '../../src/store/database.ts';
 import { StoreLost } from '../../src/store/guard.ts';
-import { NotEnrolled, saveMutation } from '../../src/store/save.ts';
+import { NotEnrolled, saveMutations } from '../../src/store/save.ts';
 import { Store } from '../../src/store/store.ts';
 import { Disk, REPLICA, page, quiet, reply, row, saving, step, verdict } from './world.ts';
 
@@ -15,8 +16,23 @@ const feedback = (id: string) => ({
   op: 'create',
   entity: 'feedback',
   id,
-  fields: { target: 't1', directive: 'd1', unit: 'u1', round: 1, at: 1, kind: 'progress', text: '好', photos: [photo] },
+  fields: {
+    target: 't1',
+    directive: 'd1',
+    unit: 'u1',
+    round: 1,
+    at: 1_760_000_000_000,
+    kind: 'progress',
+    text: '好',
+    photos: [photo],
+  },
 });
+const contact = {
+  op: 'create',
+  entity: 'contact',
+  id: 'k1',
+  fields: { unit: 'u1', name: '李', post: '主任', duty: 'head' },
+};
 const picture = () => ({
   sha256: photo.sha256,
   blob: new Blob(['abc']),
@@ -122,8 +138,48 @@ describe('saving', () => {
     const store = await new Disk().store();
     const request = saving('target.step', [step('a')]);
     const first = await store.save(request);
-    const second = await saveMutation(databaseOf(store), request);
-    expect(second!.saved).toEqual(first);
+    const [second] = await saveMutations(databaseOf(store), [request]);
+    expect(second).toMatchObject({ saved: first });
+  });
+
+  test('several are one transaction, each once, though the answer was lost or one is refused', async () => {
+    const store = await new Disk().store();
+    const requests = ['a', 'b', 'c'].map((id) => saving('target.step', [step(id)], { once: `receipt/${id}` }));
+    requests.splice(1, 0, saving('target.step', [step('x', { round: null })]));
+    const results = await store.saveAll(requests);
+    expect(results.map((one) => one instanceof Refusal)).toEqual([false, true, false, false]);
+    expect(store.outbox.map((one) => one.n)).toEqual([1, 2, 3]);
+    expect(store.outbox[2]!.saved.mutation.prev).toBe(store.outbox[1]!.hash);
+    expect(store.memory.children('step', 't1').map((one) => one.id)).toEqual(['a', 'b', 'c']);
+    const again = await saveMutations(databaseOf(store), requests);
+    expect(again.map((one) => one !== null && !(one instanceof Refusal) && one.record.n)).toEqual([1, false, 2, 3]);
+    expect(await databaseOf(store).outbox.count()).toBe(3);
+  });
+
+  test('an edit upon an edit lies on top without laying all anew', async () => {
+    const store = await new Disk().store();
+    const overlay = vi.spyOn(store.memory, 'overlay');
+    const edit = (fields: object) => saving('contact.edit', [{ op: 'set', entity: 'contact', id: 'k1', fields }]);
+    await store.save(saving('contact.edit', [contact]));
+    await store.save(edit({ name: '王' }));
+    await store.save(edit({ post: '科长' }));
+    expect(store.memory.rows('contact').map((one) => one.fields)).toMatchObject([{ name: '王', post: '科长' }]);
+    expect(overlay).not.toHaveBeenCalled();
+  });
+
+  test('nine photos with whole thumbs fit into one mutation; what no server takes is refused here', async () => {
+    const store = await new Disk().store();
+    const thumb = `data:image/jpeg;base64,${Buffer.alloc(THUMB_BYTES_MAX, 0xff).toString('base64')}`;
+    const full = feedback('f1');
+    full.fields.photos = Array.from({ length: 9 }, (_, i) => ({ ...photo, sha256: String(i).repeat(64), thumb }));
+    full.fields.text = '水'.repeat(2_000);
+    const saved = await store.save(saving('feedback.add', [full]));
+    const bytes = Buffer.byteLength(saved!.raw);
+    expect(bytes).toBeGreaterThan(65_536);
+    expect(bytes).toBeLessThanOrEqual(MUTATION_BYTES_MAX);
+    const changes = Array.from({ length: 20 }, (_, i) => step(`s${i}`));
+    await expect(store.save(saving('target.step', changes))).rejects.toMatchObject({ code: 'too_large' });
+    expect(store.outbox.length).toBe(1);
   });
 
   test('what no server would take is refused before it is written', async () => {
@@ -178,6 +234,16 @@ describe('taking', () => {
     expect(store.outbox.length).toBe(0);
     expect(store.awaiting.map((one) => [one.seq, one.arrived])).toEqual([[4, reply({}).now]]);
     expect(store.memory.view('step/a')).not.toBeNull();
+  });
+
+  test('words that the centre could not read are settled by their hash, and seen', async () => {
+    const store = await new Disk().store();
+    const { hash } = (await store.save(saving('target.step', [step('a')])))!;
+    const unread = { ...verdict('', hash, 0, 'refused'), code: 'bad_mutation' };
+    await store.take(reply({ verdicts: [{ ...unread, hash: '0'.repeat(64) }, unread] }));
+    expect(store.outbox).toEqual([]);
+    expect(store.refused.map((one) => [one.hash, one.verdict.code])).toEqual([[hash, 'bad_mutation']]);
+    expect(store.memory.view('step/a')).toBeNull();
   });
 
   test('held stays, and says so', async () => {
@@ -312,4 +378,43 @@ test('a newer database in another tab asks this one to reload', async () => {
   expect(store.outdated).toBe(true);
   expect(told).toHaveBeenCalled();
   await expect(store.save(saving('target.step', [step('a')]))).rejects.toBeInstanceOf(StoreLost);
+});
+
+describe('drafts', () => {
+  const DAY_MS = 86_400_000;
+
+  test('survive a tab that is killed, and are dropped for good', async () => {
+    const disk = new Disk();
+    const [store, other] = [await disk.store(), await disk.store()];
+    const value = { text: '水位', photos: [photo] };
+    const keeping = store.keepDraft('feedback/t1', value);
+    value.text = 'later';
+    expect(store.draft('feedback/t1')).toEqual({ text: '水位', photos: [photo] });
+    await keeping;
+    await quiet(other);
+    for (const one of [other, await disk.store()]) {
+      expect(one.draft('feedback/t1')).toEqual({ text: '水位', photos: [photo] });
+    }
+    await store.keepDraft('feedback/t1', null);
+    expect(store.draft('feedback/t1')).toBeNull();
+    expect((await disk.store()).draft('feedback/t1')).toBeNull();
+  });
+
+  test('keep the photos they name; photos of given-up forms go after a week', async () => {
+    const store = await new Disk().store();
+    const put = (letter: string, more: object = {}) =>
+      store.blobs.add({ ...picture(), sha256: letter.repeat(64), at: 0, ...more });
+    await put('a');
+    await put('b');
+    await put('c', { at: undefined });
+    await put('d', { state: 'waiting' });
+    await store.keepDraft('x', { deep: [{ photos: [{ ...photo, sha256: 'a'.repeat(64) }] }] });
+    await store.blobs.sweep(7 * DAY_MS);
+    expect(await store.blobs.get('b'.repeat(64))).toBeDefined();
+    await store.blobs.sweep(7 * DAY_MS + 1);
+    const left = await Promise.all(['a', 'b', 'c', 'd'].map((one) => store.blobs.get(one.repeat(64))));
+    expect(left.map((one) => one !== undefined)).toEqual([true, false, true, true]);
+    await store.blobs.sweep(15 * DAY_MS);
+    expect(await store.blobs.get('c'.repeat(64))).toBeUndefined();
+  });
 });

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Change, Row } from '../../src/core/contract.ts';
 import { checkForm, type Refusal } from '../../src/core/mutation.ts';
 import { stampAt, holding, row, NOW, UNIT } from './rows.ts';
-import { contactChanges, contactRemoval, draftOf } from '../../src/ui/views/tablet/contact-form.ts';
+import { againOf, contactChanges, contactRemoval, draftOf, keptOf } from '../../src/ui/views/tablet/contact-form.ts';
 import {
+  basedOn,
   cardReceipt,
   changedFields,
   completeness,
@@ -12,6 +13,7 @@ import {
   lastWritten,
   nextNumber,
   slotsOf,
+  stands,
 } from '../../src/ui/views/tablet/register.ts';
 
 const contact = row('contact', 'c1', { unit: UNIT, duty: 'head', n: 1, name: '周永平', post: '局长' });
@@ -129,6 +131,67 @@ describe('an edit can be taken back', () => {
   it('the check used above does refuse', () => {
     const bare = [{ op: 'create', entity: 'contact', id: 'c', fields: {} }];
     expect(() => allowed(bare)).toThrow(expect.objectContaining<Partial<Refusal>>({ code: 'bad_field' }));
+  });
+});
+
+describe('taking back never overwrites others', () => {
+  const DOT = 'me/2/7';
+  const set: Change[] = [{ op: 'set', entity: 'contact', id: 'c1', fields: { post: '书记' } }];
+  const edited: Row = { ...contact, writes: { post: [stampAt(NOW), DOT] } };
+  const still = (row: Row | null, changes = set) => stands(changes, DOT, () => row);
+
+  it('the inverse follows the edit alone, so that a later edit is beside it', () => {
+    const inverse = inverseOf(set, () => contact, ids());
+    expect(basedOn(inverse, DOT)).toEqual({ 'contact/c1': { post: [DOT] } });
+    expect(basedOn([{ op: 'remove', entity: 'contact', id: 'n', fields: {} }], DOT)).toEqual({});
+  });
+  it('a set stands until another dot, a dispute or a removal', () => {
+    expect(still(edited)).toBe(true);
+    expect(still({ ...edited, writes: { ...edited.writes, name: [stampAt(NOW), 'x/2/1'] } })).toBe(true);
+    expect(still({ ...edited, writes: { post: [stampAt(NOW), 'x/2/1'] } })).toBe(false);
+    expect(still({ ...edited, writes: { post: [stampAt(NOW), DOT, 'x/2/1'] } })).toBe(false);
+    expect(still({ ...edited, open: { post: [{ dot: DOT }, { dot: 'x/2/1' }] } })).toBe(false);
+    expect([still(null), still({ ...edited, removed: true })]).toEqual([false, false]);
+  });
+  it('a creation until anybody touches the row, a removal while the row is gone', () => {
+    const create: Change[] = [{ ...set[0]!, op: 'create' }];
+    const made: Row = { ...contact, dot: DOT };
+    expect(still(made, create)).toBe(true);
+    expect(still({ ...made, writes: { name: [stampAt(NOW), 'x/2/1'] } }, create)).toBe(false);
+    const remove: Change[] = [{ ...set[0]!, op: 'remove', fields: {} }];
+    expect([still(null, remove), still(contact, remove)]).toEqual([true, false]);
+  });
+});
+
+describe('a contact form that was killed', () => {
+  it('opens as it was left, on the rows of now', () => {
+    const draft = draftOf(slot!);
+    draft.post = '书记';
+    draft.phones[0]!.number = '139';
+    draft.phones.splice(1, 1);
+    draft.phones.push({ row: null, key: 'k', kind: 'mobile', number: '137' });
+    const [seen, left] = JSON.parse(JSON.stringify([keptOf(draftOf(slot!)), keptOf(draft)]));
+    const again = againOf(slot!, seen, left);
+    expect(again).toEqual(draft);
+    const changes = contactChanges(slot!, again, UNIT, ids());
+    expect(changes.map((one) => [one.op, one.id, one.fields])).toEqual([
+      ['set', 'c1', { post: '书记' }],
+      ['set', 'm1', { number: '139' }],
+      ['create', 'new-1', { unit: UNIT, contact: 'c1', kind: 'mobile', number: '137' }],
+      ['remove', 'l1', {}],
+    ]);
+  });
+  it('never takes back what others changed meanwhile', () => {
+    const draft = draftOf(slot!);
+    draft.post = '书记';
+    const renamed: Row = { ...contact, fields: { ...contact.fields, name: '周平' } };
+    const redialled: Row = { ...mobile, fields: { ...mobile.fields, number: '133' } };
+    const added = row('contact_phone', 'x1', { unit: UNIT, contact: 'c1', kind: 'mobile', number: '155' });
+    const now = { ...slot!, contact: renamed, phones: [redialled, added] };
+    const again = againOf(now, keptOf(draftOf(slot!)), keptOf(draft));
+    expect(contactChanges(now, again, UNIT, ids())).toEqual([
+      { op: 'set', entity: 'contact', id: 'c1', fields: { post: '书记' } },
+    ]);
   });
 });
 

@@ -13,7 +13,8 @@ function writer() {
     written.push({ intent, changes });
     return 'dot';
   });
-  return { device: { newId: () => crypto.randomUUID(), now: () => NOON, write }, written };
+  const writeOnce = vi.fn((_key: string, intent: string, changes: Change[]) => write(intent, changes));
+  return { device: { newId: () => crypto.randomUUID(), now: () => NOON, write, writeOnce }, written };
 }
 
 /** What the core would make of it: the form that every server judges. */

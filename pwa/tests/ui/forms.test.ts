@@ -1,8 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { CODE_LENGTH, codeOf, grouped, partsOf } from '../../src/ui/views/shared/address.ts';
-import { dropDraft, keepDraft, readDraft, type Shelf } from '../../src/ui/views/shared/drafts.ts';
-import { emptyDraft, likelyKind, mayBeSaved, started, withSentence } from '../../src/ui/views/shared/feedback.ts';
-import { callsOf, within } from '../../src/ui/views/shared/help.ts';
+import {
+  dropDraft,
+  hasDraft,
+  keepDraft,
+  readDraft,
+  type Keeper,
+  type Shelf,
+} from '../../src/ui/views/shared/drafts.ts';
+import {
+  emptyDraft,
+  likelyKind,
+  mayBeSaved,
+  openedDraft,
+  photosWaitingOf,
+  started,
+  withSentence,
+} from '../../src/ui/views/shared/feedback.ts';
+import { callsOf } from '../../src/ui/views/shared/help.ts';
 import { anOrder, holding, NOON, recallOf, rowOf } from './rows.ts';
 
 function shelf(full = false): Shelf {
@@ -41,26 +56,56 @@ describe('an address', () => {
   });
 });
 
+/** A device's drafts; `failing` is a disk that takes nothing more. */
+function keeper(): Keeper & { failing: boolean } {
+  const held = new Map<string, unknown>();
+  return {
+    failing: false,
+    async keepDraft(name, value) {
+      if (this.failing) throw new DOMException('full', 'QuotaExceededError');
+      held.set(name, value);
+    },
+    draft: <T>(name: string) => (held.get(name) as T | undefined) ?? null,
+    async dropDraft(name) {
+      if (this.failing) throw new Error('disk');
+      held.delete(name);
+    },
+  };
+}
+
 describe('a draft', () => {
   const empty = emptyDraft('progress');
 
-  it('comes back as it was left, and is gone once dropped', () => {
-    const tab = shelf();
-    expect(keepDraft('a', { ...empty, text: 'half a sen' }, tab)).toBe(true);
-    expect(readDraft('a', empty, tab).text).toBe('half a sen');
-    expect(readDraft('b', empty, tab)).toEqual(empty);
-    dropDraft('a', tab);
-    expect(readDraft('a', empty, tab)).toEqual(empty);
+  it('comes back as it was left, and is gone once dropped', async () => {
+    const [disk, tab] = [keeper(), shelf()];
+    expect(await keepDraft(disk, 'a', { ...empty, text: 'half a sen' }, tab)).toBe(true);
+    expect(readDraft(disk, 'a', empty, tab).text).toBe('half a sen');
+    expect(readDraft(disk, 'b', empty, tab)).toEqual(empty);
+    await dropDraft(disk, 'a', tab);
+    expect([hasDraft(disk, 'a', tab), readDraft(disk, 'a', empty, tab)]).toEqual([false, empty]);
   });
-  it('of an older form gains what the new form has', () => {
-    const tab = shelf();
-    keepDraft('a', { text: 'old' }, tab);
-    expect(readDraft('a', empty, tab)).toEqual({ ...empty, text: 'old' });
+  it('of an older form gains what the new form has', async () => {
+    const [disk, tab] = [keeper(), shelf()];
+    await keepDraft(disk, 'a', { text: 'old' }, tab);
+    expect(readDraft(disk, 'a', empty, tab)).toEqual({ ...empty, text: 'old' });
   });
-  it('survives a full or spoilt shelf as an empty form', () => {
-    expect(keepDraft('a', empty, shelf(true))).toBe(false);
+  it('goes to the tab while the disk fails, and back to the disk', async () => {
+    const [disk, tab] = [keeper(), shelf()];
+    await keepDraft(disk, 'a', { text: 'one' }, tab);
+    disk.failing = true;
+    expect(await keepDraft(disk, 'a', { text: 'two' }, tab)).toBe(true);
+    expect(readDraft(disk, 'a', empty, tab).text).toBe('two');
+    await dropDraft(disk, 'b', tab);
+    disk.failing = false;
+    await keepDraft(disk, 'a', { text: 'three' }, tab);
+    expect([readDraft(disk, 'a', empty, tab).text, tab.getItem('lingda.draft.a')]).toEqual(['three', null]);
+  });
+  it('survives a full or spoilt shelf as an empty form', async () => {
+    const disk = keeper();
+    disk.failing = true;
+    expect(await keepDraft(disk, 'a', empty, shelf(true))).toBe(false);
     const spoilt = { ...shelf(), getItem: () => '{"text":' };
-    expect(readDraft('a', empty, spoilt)).toEqual(empty);
+    expect(readDraft(disk, 'a', empty, spoilt)).toEqual(empty);
   });
 });
 
@@ -76,6 +121,20 @@ describe('the feedback form', () => {
     expect([mayBeSaved(draft), mayBeSaved({ ...draft, place: 'gate' })]).toEqual([false, false]);
     expect(mayBeSaved({ ...draft, text: 'x' })).toBe(true);
     expect([started(draft), started({ ...draft, place: 'gate' })]).toEqual([false, true]);
+  });
+  it('opens with what was begun, a fresh position, else with the kind that is likely now', () => {
+    const fix = { lat_e6: 1, lon_e6: 2, accuracy_m: 3, at: NOON };
+    const begun = { ...emptyDraft('arrive'), text: 'x', fix };
+    expect(openedDraft(begun, 'result', NOON + 120_000)).toEqual(begun);
+    expect(openedDraft(begun, 'result', NOON + 120_001)).toEqual({ ...begun, fix: null });
+    expect(openedDraft({ ...emptyDraft('arrive'), fix }, 'result', NOON)).toEqual(emptyDraft('result'));
+  });
+  it('says of the newest photos that they wait', () => {
+    const said = (id: string, photos: number) => rowOf('feedback', id, { photos: Array(photos).fill({}) });
+    const mine = ['0001', '0002', '0003'].map((stamp, i) => ({ ...said(`f${i}`, i === 1 ? 0 : 2), stamp }));
+    expect([...photosWaitingOf(mine, 0)]).toEqual([]);
+    expect([...photosWaitingOf(mine, 1)]).toEqual(['f2']);
+    expect([...photosWaitingOf(mine, 3)].sort()).toEqual(['f0', 'f2']);
   });
   it('adds a ready sentence once, after what was typed', () => {
     expect(withSentence('', 'B.')).toBe('B.');
@@ -102,14 +161,5 @@ describe('help calls', () => {
       ['new', 'x'],
       ['mine', null],
     ]);
-  });
-  it('wait for a position no longer than allowed, and not at all once the phone is put away', async () => {
-    const never = new Promise<number>(() => undefined);
-    const away = new AbortController();
-    expect(await within(never, 5, away.signal)).toBeNull();
-    expect(await within(Promise.resolve(7), 1000, away.signal)).toBe(7);
-    expect(await within(Promise.reject(new Error('denied')), 1000, away.signal)).toBeNull();
-    setTimeout(() => away.abort(), 1);
-    expect(await within(never, 60_000, away.signal)).toBeNull();
   });
 });

@@ -3,8 +3,18 @@ import type { DeviceStatus } from '../../src/net/types.ts';
 import { bannersOf, UNSENT_WARN, type BannerFacts } from '../../src/ui/shell/banners.ts';
 import { actOf, subjectOf } from '../../src/ui/shell/describe.ts';
 import { guessOf, troubleOf, type Browser } from '../../src/ui/shell/platform.ts';
-import { ageOf, lookOf } from '../../src/ui/shell/sync-words.ts';
-import { ageText, asOf, durationText, fileTime, hourText, sizeText, timeText } from '../../src/ui/views/shared/ages.ts';
+import { ageOf, lookOf, unsentOf } from '../../src/ui/shell/sync-words.ts';
+import {
+  agoText,
+  ageText,
+  asOf,
+  durationText,
+  fileTime,
+  hourText,
+  sizeText,
+  timeText,
+} from '../../src/ui/views/shared/ages.ts';
+import { nothing } from '../../src/ui/views/shared/nothing.ts';
 import { say, sayList } from '../../src/ui/words.svelte.ts';
 import { holding, MINUTE, NOON, orderRows } from './rows.ts';
 
@@ -20,6 +30,7 @@ const STATUS: DeviceStatus = {
   waiting: 0,
   photosWaiting: 0,
   photoBytesWaiting: 0,
+  photosFailed: 0,
   lastSync: NOON,
   leader: true,
   behind: false,
@@ -50,6 +61,10 @@ describe('times', () => {
     expect(durationText(75)).toBe('01:15');
     expect(durationText(86_400 + 60)).toBe(say('app.duration.days', { n: 1, time: '01:00' }));
   });
+  it('say 刚刚 rather than 0 seconds', () => {
+    expect([agoText(0), agoText(9_999)]).toEqual([say('app.age.just'), say('app.age.just')]);
+    expect(agoText(10_000)).toBe(say('app.age.ago', { age: ageText(10_000) }));
+  });
   it('never claim to be fresh without a sync', () => {
     expect(asOf(null, NOON)).toBe(say('app.sync.never'));
     expect(ageOf({ ...STATUS, online: false }, NOON)).toBe(say('app.sync.as_of', { time: '12:00' }));
@@ -69,6 +84,25 @@ describe('the sync chip', () => {
   });
 });
 
+describe('what waits', () => {
+  it('counts the photos too', () => {
+    expect(unsentOf({ ...STATUS, waiting: 2, photosWaiting: 3 })).toBe(5);
+    expect(lookOf({ ...STATUS, syncing: true, photosWaiting: 1 })).toBe('syncing');
+  });
+});
+
+describe('a disabled device', () => {
+  const status = { ...STATUS, problem: 'revoked' as const };
+
+  it('never says that there is nothing to do, nor that its data is fresh', () => {
+    const { text, since } = nothing(status, 'no orders', NOON);
+    expect([text, since]).toEqual([say('app.revoked.empty'), say('app.revoked.since', { time: '12:00' })]);
+    expect([lookOf(status), ageOf(status, NOON)]).toEqual(['offline', since]);
+    expect(nothing({ ...status, lastSync: null }, '', NOON).since).toBe(say('app.revoked.never'));
+    expect(nothing(STATUS, 'no orders', NOON)).toEqual({ text: 'no orders', since: asOf(NOON, NOON) });
+  });
+});
+
 describe('banners', () => {
   const facts: BannerFacts = {
     status: STATUS,
@@ -77,6 +111,7 @@ describe('banners', () => {
     answered: false,
     persisted: true,
     update: false,
+    replaced: false,
     screen: '',
   };
 
@@ -86,10 +121,19 @@ describe('banners', () => {
     expect(bannersOf({ ...facts, persisted: null })).toEqual([]);
   });
   it('say the gravest first', () => {
-    const status = { ...STATUS, storeLost: true, waiting: UNSENT_WARN, problem: 'revoked' as const };
+    const status = { ...STATUS, storeLost: true, waiting: UNSENT_WARN, problem: 'protocol' as const };
     const all = { ...facts, status, offset: -130_000, refused: 1, persisted: false, update: true };
-    expect(bannersOf(all).slice(0, 4)).toEqual(['store_lost', 'problem', 'refused', 'unsent']);
+    expect(bannersOf(all).slice(0, 4)).toEqual(['store_gone', 'problem', 'refused', 'unsent']);
     expect(bannersOf(all)).toContain('clock');
+  });
+  it('ask to open anew only when nothing could be lost by it', () => {
+    expect(bannersOf({ ...facts, status: { ...STATUS, storeLost: true } })).toEqual(['store_lost']);
+    expect(bannersOf({ ...facts, status: { ...STATUS, storeLost: true, waiting: 1 } })).toEqual(['store_gone']);
+  });
+  it('say of a disabled device that it is, and of an old page that it is old, on every screen', () => {
+    const status = { ...STATUS, problem: 'revoked' as const };
+    expect(bannersOf({ ...facts, status, screen: 'd' })).toEqual(['revoked']);
+    expect(bannersOf({ ...facts, update: true, replaced: true, screen: 'd' })).toEqual(['update']);
   });
   it('leave a screen alone with what it shows itself, and with what can wait', () => {
     const status = { ...STATUS, waiting: UNSENT_WARN };

@@ -9,7 +9,13 @@ const PAUSE_S: Record<Sound, number> = { siren: 0, notice: 2 };
 
 const addressOf = (sound: Sound): string => `${import.meta.env.BASE_URL}sounds/${FILES[sound]}`;
 
-/** Plays one sound at a time, again and again until told otherwise. `changed` tells when the system interferes. */
+/** What a player tells: whether it can be heard when the system interferes, and what really sounds at this moment. */
+export interface Told {
+  changed(audible: boolean): void;
+  sounding(sound: Sound | null): void;
+}
+
+/** Plays one sound at a time, again and again until told otherwise. */
 export class Player {
   #context: AudioContext | null = null;
   #buffers: Partial<Record<Sound, AudioBuffer>> = {};
@@ -17,9 +23,11 @@ export class Player {
   #element: HTMLAudioElement | null = null;
   #playing: Sound | null = null;
   readonly #changed: (audible: boolean) => void;
+  readonly #sounding: (sound: Sound | null) => void;
 
-  constructor(changed: (audible: boolean) => void) {
+  constructor({ changed, sounding }: Told) {
     this.#changed = changed;
+    this.#sounding = sounding;
   }
 
   /** Call it inside a tap. True when sound can be heard from now on. */
@@ -67,17 +75,18 @@ export class Player {
     this.#playing = sound;
     if (!sound) return;
     const buffer = this.#buffers[sound];
-    if (this.#contextRuns() && buffer) this.#loop(buffer);
+    if (this.#contextRuns() && buffer) this.#loop(buffer, sound);
     else this.#playElement(sound);
   }
 
-  #loop(buffer: AudioBuffer): void {
+  #loop(buffer: AudioBuffer, sound: Sound): void {
     const source = this.#context!.createBufferSource();
     source.buffer = buffer;
     source.loop = true;
     source.connect(this.#context!.destination);
     source.start();
     this.#source = source;
+    this.#sounding(sound);
   }
 
   #playElement(sound: Sound): void {
@@ -85,7 +94,10 @@ export class Player {
     this.#element.src = addressOf(sound);
     this.#element.loop = true;
     this.#element.play().then(
-      () => this.#changed(true),
+      () => {
+        this.#sounding(this.#element?.paused === false ? this.#playing : null);
+        this.#changed(true);
+      },
       () => this.#changed(false),
     );
   }
@@ -94,6 +106,7 @@ export class Player {
     this.#source?.stop();
     this.#source = null;
     this.#element?.pause();
+    this.#sounding(null);
   }
 
   /** The context stopped or came back: what sounds goes on by the way that is left. */

@@ -10,13 +10,23 @@ const VIBRATE_EVERY_MS = 2000;
 
 export type Permission = NotificationPermission | 'unsupported';
 
+/** On the page, so that anybody who looks at it from outside can tell whether it sounds. */
+function showSounding(sound: Sound | null): void {
+  const { dataset } = document.documentElement;
+  if (sound) dataset.sounding = sound;
+  else delete dataset.sounding;
+}
+
 class Shift {
   /** Whether the duty person started this shift since the page was opened. */
   started = $state(false);
   awake = $state<Awake>('off');
   notices = $state<Permission>(typeof Notification === 'undefined' ? 'unsupported' : Notification.permission);
   #alarm = $state.raw<AlarmState>(SILENT);
-  #player = new Player((audible) => this.#tell({ type: audible ? 'resumed' : 'interrupted' }));
+  #player = new Player({
+    changed: (audible) => this.#tell({ type: audible ? 'resumed' : 'interrupted' }),
+    sounding: showSounding,
+  });
   #letSleep: (() => void) | null = null;
   #buzz: ReturnType<typeof setInterval> | undefined;
 

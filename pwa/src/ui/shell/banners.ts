@@ -9,6 +9,8 @@ export const CLOCK_WARN_MS = 120_000;
 
 export type BannerName =
   | 'store_lost'
+  | 'store_gone'
+  | 'revoked'
   | 'insecure'
   | 'update_needed'
   | 'problem'
@@ -28,6 +30,8 @@ export interface BannerFacts {
   /** Null: not known, or the person does not want to hear it. */
   persisted: boolean | null;
   update: boolean;
+  /** The newer version has already taken over: this page is the last of the old one. */
+  replaced: boolean;
   /** First route part: what can wait is said at home alone, what a screen shows is not said above it. */
   screen: string;
 }
@@ -36,15 +40,17 @@ export interface BannerFacts {
 export function bannersOf(facts: BannerFacts): BannerName[] {
   const { status } = facts;
   const holds: [BannerName, boolean][] = [
-    ['store_lost', status.storeLost],
+    ['store_gone', status.storeLost && status.waiting > 0],
+    ['store_lost', status.storeLost && status.waiting === 0],
+    ['revoked', status.problem === 'revoked'],
     ['insecure', !status.secure],
     ['update_needed', status.updateNeeded],
     ['help_answered', facts.answered],
-    ['problem', status.problem !== null && status.problem !== 'offline'],
+    ['problem', status.problem !== null && status.problem !== 'offline' && status.problem !== 'revoked'],
     ['refused', facts.refused > 0 && facts.screen !== 'unsent'],
     ['unsent', status.waiting >= UNSENT_WARN && facts.screen !== 'unsent'],
     ['clock', Math.abs(facts.offset) > CLOCK_WARN_MS],
-    ['update', facts.update && facts.screen === ''],
+    ['update', facts.replaced || (facts.update && facts.screen === '')],
     ['not_persisted', facts.persisted === false && facts.screen === ''],
   ];
   return holds.filter(([, holding]) => holding).map(([name]) => name);

@@ -1,23 +1,29 @@
 /** How the device stands with the centre, in words. */
 
 import type { DeviceStatus } from '../../net/types.ts';
-import { ageText, asOf } from '../views/shared/ages.ts';
+import { ageText } from '../views/shared/ages.ts';
+import { revoked, sinceOf } from '../views/shared/nothing.ts';
 import { say } from '../words.svelte.ts';
 
 const JUST_MS = 10_000;
 
 export type SyncLook = 'online' | 'offline' | 'syncing';
 
+/** What waits to be sent: entries, and the photos that follow them. */
+export function unsentOf(status: DeviceStatus): number {
+  return status.waiting + status.photosWaiting;
+}
+
 /** Turning arrows only while something of mine is on its way. */
 export function lookOf(status: DeviceStatus): SyncLook {
-  if (!status.online) return 'offline';
-  return status.syncing && status.waiting > 0 ? 'syncing' : 'online';
+  if (!status.online || revoked(status)) return 'offline';
+  return status.syncing && unsentOf(status) > 0 ? 'syncing' : 'online';
 }
 
 /** Online: how long ago. Offline: as of when the data is. */
 export function ageOf(status: DeviceStatus, now: number): string {
   const { lastSync, online } = status;
-  if (!online || lastSync === null) return asOf(lastSync, now);
+  if (!online || lastSync === null || revoked(status)) return sinceOf(status, now);
   const age = now - lastSync;
   return age < JUST_MS ? say('app.sync.just') : say('app.sync.ago', { age: ageText(age) });
 }

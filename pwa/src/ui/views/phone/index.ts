@@ -3,6 +3,7 @@
 import { app } from '../../app-state.svelte.ts';
 import type { Tab } from '../../parts/Tabs.svelte';
 import { href } from '../../route.svelte.ts';
+import { unsentTab } from '../../shell/unsent-tab.ts';
 import { say } from '../../words.svelte.ts';
 import type { Screens } from '../screens.ts';
 import { finished, ordersOf } from '../shared/order.ts';
@@ -13,7 +14,6 @@ function tabs(): Tab[] {
   const todo = app.read((device) =>
     ordersOf(device, device.identity?.unit ?? '').filter((order) => !finished(order)),
   ).length;
-  const unsent = app.read((device) => device.status.waiting);
   return [
     {
       id: '',
@@ -23,14 +23,7 @@ function tabs(): Tab[] {
       badge: todo,
       badgeLabel: say('app.tab.todo_badge', { n: todo }),
     },
-    {
-      id: 'unsent',
-      href: href('unsent'),
-      label: say('app.tab.unsent'),
-      icon: 'cloud',
-      badge: unsent,
-      badgeLabel: say('app.tab.unsent_badge', { n: unsent }),
-    },
+    unsentTab(),
     { id: 'me', href: href('me'), label: say('app.tab.me'), icon: 'person' },
   ];
 }

@@ -13,6 +13,11 @@ export interface Writer {
   write(intent: IntentName, changes: Change[]): Promise<string>;
 }
 
+/** The part that writes a thing once, in whichever tab. */
+export interface OnceWriter extends Writer {
+  writeOnce(key: string, intent: IntentName, changes: Change[]): Promise<string | null>;
+}
+
 async function create(
   device: Writer,
   intent: IntentName,
@@ -30,14 +35,12 @@ function ofOrder(device: Writer, { id, directive, target, progress }: Order): Re
 
 /** Take a step of the round on screen. Answers the fact's id. */
 export function takeStep(device: Writer, order: Order, step: StepName): Promise<string> {
+  return create(device, 'target.step', 'step', stepFields(device, order, step));
+}
+
+function stepFields(device: Writer, order: Order, step: StepName): Record<string, unknown> {
   const { version } = order.directive.fields;
-  return create(device, 'target.step', 'step', {
-    ...ofOrder(device, order),
-    step,
-    version,
-    route: 'device',
-    note: null,
-  });
+  return { ...ofOrder(device, order), step, version, route: 'device', note: null };
 }
 
 /** 停止确认 of the recall on screen. */
@@ -93,13 +96,15 @@ export function placeFields(place: string, fix: Fix | null): Record<string, stri
 
 const reading = new Set<string>();
 
-/** Opening an unread order is a fact, once per round; a device that was quicker makes it none. */
-export async function markRead(device: Writer, order: Order): Promise<void> {
+/** Opening an unread order is a fact, once per round and device, in however many tabs it is open. */
+export async function markRead(device: OnceWriter, order: Order): Promise<void> {
   const { rank, round } = order.progress;
   const once = `${order.id}/${round}`;
   if (rank >= RANKS.read! || reading.has(once)) return;
   reading.add(once);
-  await takeStep(device, order, 'read').catch(() => reading.delete(once));
+  const fields = stepFields(device, order, 'read');
+  const change: Change = { op: 'create', entity: 'step', id: device.newId(), fields };
+  await device.writeOnce(`read/${once}`, 'target.step', [change]).catch(() => reading.delete(once));
 }
 
 /** True when this device wrote the row. */

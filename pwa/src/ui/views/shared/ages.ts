@@ -6,6 +6,8 @@ import { say } from '../../words.svelte.ts';
 /** The whole country keeps UTC+8 and has no summer time. */
 const ZONE_MS = 8 * 3600_000;
 const DAY_S = 86_400;
+/** Younger than this is now. */
+const JUST_MS = 10_000;
 
 const two = (n: number): string => String(n).padStart(2, '0');
 const local = (ms: number): Date => new Date(ms + ZONE_MS);
@@ -38,6 +40,11 @@ export function ageText(ms: number): string {
   if (seconds < 3600) return say('app.age.minutes', { n: Math.floor(seconds / 60) });
   if (seconds < DAY_S) return say('app.age.hours', { n: Math.floor(seconds / 3600) });
   return say('app.age.days', { n: Math.floor(seconds / DAY_S) });
+}
+
+/** `刚刚`, then how long ago. */
+export function agoText(ms: number): string {
+  return ms < JUST_MS ? say('app.age.just') : say('app.age.ago', { age: ageText(ms) });
 }
 
 /** A running clock; more than a day is said in days. */

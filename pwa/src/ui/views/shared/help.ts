@@ -24,13 +24,3 @@ export function callsOf(device: Reader, actor: string, now: number): HelpCall[] 
 function firstOf(answers: readonly Row[]): Row | null {
   return answers.reduce<Row | null>((first, row) => (!first || row.fields.at < first.fields.at ? row : first), null);
 }
-
-/** Resolves with what comes first: the value, or null after `ms` or once `signal` fires. */
-export function within<T>(value: Promise<T>, ms: number, signal: AbortSignal): Promise<T | null> {
-  return new Promise((resolve) => {
-    const none = () => resolve(null);
-    const timer = setTimeout(none, Math.max(0, ms));
-    signal.addEventListener('abort', none, { once: true });
-    value.then(resolve, none).finally(() => clearTimeout(timer));
-  });
-}

@@ -8,10 +8,17 @@ export interface Fix {
   at: number;
 }
 
+/** True while a kept fix may still be where somebody stands; both times by the device's own clock. */
+export function stillHolds(fix: Fix, deviceNow: number): boolean {
+  return Math.abs(deviceNow - fix.at) <= STALE_MS;
+}
+
 export type PlaceTrouble = 'denied' | 'unavailable';
 
 /** A fix may be this old and still say where somebody stands. */
 const FRESH_MS = 60_000;
+/** A fix kept in a form says nothing after this long. */
+const STALE_MS = 120_000;
 const TIMEOUT_MS = 20_000;
 const PERMISSION_DENIED = 1;
 

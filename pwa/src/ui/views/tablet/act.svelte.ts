@@ -1,21 +1,17 @@
 /** Writing from a screen: what went wrong is said in the words of the code, and an edit can be taken back. */
 
+import type { EntityName } from '../../../core/contract.ts';
 import { Refusal } from '../../../core/mutation.ts';
-import type { Change, IntentName, WriteOptions } from '../../../net/types.ts';
+import { basesOf } from '../../../core/replica.ts';
+import { keyOf, splitKey } from '../../../core/rows.ts';
+import type { Change, IntentName, Row, WriteOptions } from '../../../net/types.ts';
 import { app } from '../../app-state.svelte.ts';
 import { say, sayCode } from '../../words.svelte.ts';
-import { inverseOf } from './register.ts';
-
-interface Done {
-  text: string;
-  undo: (() => void) | null;
-}
+import { basedOn, inverseOf, stands } from './register.ts';
 
 class Acts {
   /** Why the last write did not happen, in words; empty when it did. */
   problem = $state('');
-  /** What was just done, for the toast. */
-  done = $state.raw<Done | null>(null);
 
   /** Do it. False when it could not be kept, and `problem` says why. */
   async run(write: () => Promise<unknown>): Promise<boolean> {
@@ -33,17 +29,25 @@ class Acts {
     return this.run(() => app.device!.write(intent, changes, options));
   }
 
-  /** Write an edit and offer to take it back; the inverse is an edit like any other. */
-  async edit(intent: IntentName, changes: Change[], text: string): Promise<boolean> {
+  /**
+   * Write an edit, based on the rows that the person saw, and offer to take it back. The inverse follows this edit alone, so that what others write meanwhile
+   * is beside it, never under it; once they have, there is nothing to take back.
+   */
+  async edit(intent: IntentName, changes: Change[], text: string, seen: readonly Row[]): Promise<boolean> {
     const device = app.device!;
-    const before = new Map(changes.map(({ entity, id }) => [`${entity}/${id}`, device.row(entity as never, id)]));
+    const rowOf = (key: string): Row | null => device.row(...(splitKey(key) as [EntityName, string]));
+    const before = new Map(changes.map(({ entity, id }) => [keyOf(entity, id), rowOf(keyOf(entity, id))]));
     const inverse = inverseOf(
       changes,
       (key) => before.get(key) ?? null,
       () => device.newId(),
     );
-    if (!(await this.write(intent, changes))) return false;
-    this.done = { text, undo: () => void this.write(intent, inverse) };
+    const base = basesOf(changes, (key) => seen.find((row) => keyOf(row.entity, row.id) === key) ?? null);
+    let dot = '';
+    if (!(await this.run(async () => (dot = await device.write(intent, changes, { base }))))) return false;
+    const holds = () => stands(changes, dot, rowOf);
+    const run = () => holds() && void this.write(intent, inverse, { base: basedOn(inverse, dot) });
+    app.say(text, { run, holds });
     return true;
   }
 }

@@ -26,6 +26,38 @@ export function draftOf(slot: Slot): ContactDraft {
   };
 }
 
+/** What a draft keeps of the form: a number by its row's id, for the row may change before the form opens again. */
+export interface KeptContact {
+  name: string;
+  post: string;
+  phones: Omit<PhoneDraft, 'row'>[];
+}
+
+export function keptOf({ name, post, phones }: ContactDraft): KeptContact {
+  return { name, post, phones: phones.map(({ key, kind, number }) => ({ key, kind, number })) };
+}
+
+/** The form as it was left, upon the rows of now: only what its author changed since `seen` goes before them. */
+export function againOf(slot: Slot, seen: KeptContact, left: KeptContact): ContactDraft {
+  const now = draftOf(slot);
+  const find = (of: KeptContact, key: string) => of.phones.find((phone) => phone.key === key);
+  const standing = now.phones.flatMap((phone) => {
+    const [was, is] = [find(seen, phone.key), find(left, phone.key)];
+    if (was && !is) return []; // taken away in the form
+    const { kind, number } = phone;
+    if (!was || !is) return [phone];
+    return [
+      { ...phone, kind: is.kind === was.kind ? kind : is.kind, number: is.number === was.number ? number : is.number },
+    ];
+  });
+  const added = left.phones.filter((phone) => !find(seen, phone.key)).map((phone) => ({ ...phone, row: null }));
+  return {
+    name: left.name === seen.name ? now.name : left.name,
+    post: left.post === seen.post ? now.post : left.post,
+    phones: [...standing, ...added],
+  };
+}
+
 /** What the form comes to: only what changed. A number left empty is a number taken away. */
 export function contactChanges(slot: Slot, draft: ContactDraft, unit: string, newId: () => string): Change[] {
   const { contact, duty, n } = slot;

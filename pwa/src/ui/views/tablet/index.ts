@@ -3,6 +3,7 @@
 import { app } from '../../app-state.svelte.ts';
 import type { Tab } from '../../parts/Tabs.svelte';
 import { href } from '../../route.svelte.ts';
+import { unsentTab } from '../../shell/unsent-tab.ts';
 import { say } from '../../words.svelte.ts';
 import Move from '../operator/Move.svelte';
 import type { Screens } from '../screens.ts';
@@ -17,12 +18,11 @@ import Register from './Register.svelte';
 import ShiftScreen from './ShiftScreen.svelte';
 
 function tabs(): Tab[] {
-  const { unsigned, disputed, unsent } = app.read((device) => {
+  const { unsigned, disputed } = app.read((device) => {
     const unit = device.identity!.unit;
     return {
       unsigned: ordersOf(device, unit).filter((order) => columnOf(order) === 'to_sign').length,
       disputed: openDisputes(device, unit).filter((dispute) => !dispute.decidedHere).length,
-      unsent: device.status.waiting + device.refused().length,
     };
   });
   return [
@@ -44,14 +44,7 @@ function tabs(): Tab[] {
       badge: disputed,
       badgeLabel: say('tablet.tab.conflicts_badge', { n: disputed }),
     },
-    {
-      id: 'unsent',
-      href: href('unsent'),
-      label: say('app.tab.unsent'),
-      icon: 'sync',
-      badge: unsent,
-      badgeLabel: say('app.tab.unsent_badge', { n: unsent }),
-    },
+    unsentTab(),
     { id: 'me', href: href('me'), label: say('app.tab.me'), icon: 'person' },
   ];
 }

@@ -1,7 +1,7 @@
 /** Edits of the register: only what changed travels, and every edit has its inverse. Pure. */
 
 import type { Change, Row, Value } from '../../../core/contract.ts';
-import { keyOf } from '../../../core/rows.ts';
+import { baseOf, keyOf } from '../../../core/rows.ts';
 import { decodeStamp } from '../../../core/stamp.ts';
 import type { ReceiptState } from '../../../net/types.ts';
 import type { Reader } from '../shared/order.ts';
@@ -27,7 +27,7 @@ export function slotsOf(device: Reader, unit: string): Slot[] {
       duty,
       n: contact.fields.n ?? i + 1,
       contact,
-      phones: device.children('contact_phone', contact.id).sort(byKind),
+      phones: [...device.children('contact_phone', contact.id)].sort(byKind),
     }));
     const taken = new Set(slots.map((slot) => slot.n));
     for (let n = 1; slots.length < SLOTS[duty]; n++)
@@ -115,6 +115,33 @@ export function inverseOf(
     }
   }
   return inverse.sort((a, b) => rebirthOrder(a) - rebirthOrder(b));
+}
+
+/** The base of an inverse: the edit's own write and nothing else. */
+export function basedOn(inverse: readonly Change[], dot: string): Record<string, Record<string, string[]>> {
+  const sets = inverse.filter((change) => change.op === 'set');
+  return Object.fromEntries(
+    sets.map(({ entity, id, fields }) => [
+      keyOf(entity, id),
+      Object.fromEntries(Object.keys(fields).map((name) => [name, [dot]])),
+    ]),
+  );
+}
+
+/** True while an edit is still the last word: nobody wrote after it, and no field of it is in dispute. */
+export function stands(changes: readonly Change[], dot: string, rowOf: (key: string) => Row | null): boolean {
+  return changes.every(({ op, entity, id, fields }) => {
+    const row = rowOf(keyOf(entity, id));
+    if (op === 'remove') return row === null || row.removed;
+    if (!row || row.removed) return false;
+    // What was created goes whole when it is taken back: nobody may have touched any field of it.
+    const names = op === 'create' ? Object.keys({ ...row.writes, ...row.open }) : Object.keys(fields);
+    if (op === 'create' && row.dot !== dot) return false;
+    return names.every((name) => {
+      const dots = baseOf(row, name);
+      return !row.open[name]?.length && dots.length === 1 && dots[0] === dot;
+    });
+  });
 }
 
 /** A contact is there before its phones, and goes after them. */

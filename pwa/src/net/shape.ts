@@ -1,0 +1,84 @@
+/** Whether what came with a success is the centre's: a portal or proxy answers anything with 200. */
+
+import type { EnrolReply, SyncReply } from '../core/contract.ts';
+import { Unreachable } from './api.ts';
+
+type Fields = Record<string, unknown>;
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string';
+const isName: Check = (value) => typeof value === 'string' && value !== '';
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isTime: Check = (value) => Number.isSafeInteger(value) && (value as number) > 0;
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const listOf =
+  (each: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(each);
+const mapOf =
+  (each: Check): Check =>
+  (value) =>
+    isObject(value) && Object.values(value).every(each);
+const shaped =
+  (checks: Record<string, Check>): Check =>
+  (value) =>
+    isObject(value) && Object.entries(checks).every(([name, holds]) => holds(value[name]));
+const orNull =
+  (each: Check): Check =>
+  (value) =>
+    value === null || value === undefined || each(value);
+
+const isRow = shaped({ entity: isName, id: isName, seq: isCount, dot: isText, stamp: isText, fields: isObject });
+
+const SYNC: Record<string, Check> = {
+  centre: isName,
+  epoch: isName,
+  verdicts: listOf(shaped({ dot: isText, hash: isText, verdict: isName, seq: isCount })),
+  missing: isObject,
+  pages: listOf(
+    shaped({ scope: isName, lane: isCount, next: isCount, rows: listOf(isRow), out: orNull(listOf(listOf(isText))) }),
+  ),
+  complete: mapOf(listOf(isCount)),
+  gained: listOf(isName),
+  revoked: listOf(isName),
+  upto: isCount,
+  now: isTime,
+  backoff: orNull(isCount),
+};
+
+const ENROL: Record<string, Check> = {
+  ...Object.fromEntries(
+    ['realm', 'centre', 'epoch', 'replica', 'token', 'session', 'actor'].map((one) => [one, isName]),
+  ),
+  ...Object.fromEntries(['centre_name', 'actor_name', 'unit', 'unit_name', 'kind'].map((one) => [one, isText])),
+  roles: listOf(isText),
+  now: isTime,
+};
+
+/** The answer of this centre to a sync. Throws Unreachable when it is anything else. */
+export function syncReplyOf(text: string, centre: string): SyncReply {
+  const value = checked(parsed(text), SYNC);
+  if (value.centre !== centre) throw new Unreachable('another centre answered');
+  return value as unknown as SyncReply;
+}
+
+/** The answer to an enrolment. Throws Unreachable when it is anything else. */
+export function enrolReplyOf(text: string): EnrolReply {
+  return checked(parsed(text), ENROL) as unknown as EnrolReply;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Unreachable('the answer is no JSON');
+  }
+}
+
+function checked(value: unknown, checks: Record<string, Check>): Fields {
+  if (!isObject(value)) throw new Unreachable('the answer is no object');
+  const wrong = Object.keys(checks).find((name) => !checks[name]!(value[name]));
+  if (wrong !== undefined) throw new Unreachable(`the answer has no proper ${wrong}`);
+  return value;
+}
