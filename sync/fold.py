@@ -75,7 +75,7 @@ def progress_of(directive: Row, facts: Facts) -> Progress:
             marks.setdefault(mark.step, mark)
     said = [row for row in facts.feedback if row.fields["round"] == round_now]
     rank = max([0, *(RANKS[step] for step in marks)])
-    if any(row.fields["kind"] == "progress" for row in said):
+    if any(map(_is_progress, said)):
         rank = max(rank, RANKS["acting"])
     recall, recall_id, blind = _recall(facts, round_now, marks)
     return Progress(
@@ -91,12 +91,17 @@ def progress_of(directive: Row, facts: Facts) -> Progress:
     )
 
 
+def _at(row: Row) -> int:
+    """The device's time of a fact, never after it arrived."""
+    at: int = row.fields["at"]
+    return min(at, row.arrived) if row.arrived else at
+
+
 def _mark(row: Row) -> Mark:
     fields = row.fields
-    at = min(fields["at"], row.arrived) if row.arrived else fields["at"]
     return Mark(
         fields["step"],
-        at,
+        _at(row),
         row.arrived,
         row.actor,
         fields["route"],
@@ -139,29 +144,36 @@ def _clocks(directive: Row, facts: Facts, round_now: int, marks: dict[str, Mark]
     allowed: dict[str, int] = directive.fields["clocks"]
     opened = [row for row in facts.rounds if row.fields["round"] == round_now]
     start = min([row.fields["at"] for row in opened], default=directive.fields["at"])
-    done, signed = _met(marks, "reported"), marks.get("signed")
+    feedback = [row for row in facts.feedback if row.fields["round"] == round_now]
+    reached = [(RANKS[mark.step], mark.at) for mark in marks.values()]
+    reached += [(RANKS["acting"], _at(row)) for row in feedback if _is_progress(row)]
+    done, signed = _met(reached, "reported"), marks.get("signed")
     signed_at = signed.at if signed else None
-    said = sorted(row.fields["at"] for row in facts.feedback if row.fields["round"] == round_now)
+    said = sorted(map(_at, feedback))
     clocks: list[Clock] = []
     for name, since, met in (
-        ("receipt", start, _met(marks, "received")),
-        ("sign", start, _met(marks, "signed")),
-        ("depart", signed_at, _met(marks, "departed")),
-        ("arrive", signed_at, _met(marks, "arrived")),
+        ("receipt", start, _met(reached, "received")),
+        ("sign", start, _met(reached, "signed")),
+        ("depart", signed_at, _met(reached, "departed")),
+        ("arrive", signed_at, _met(reached, "arrived")),
         ("first_feedback", signed_at, said[0] if said else done),
         ("feedback_every", said[-1] if said else None, done),
     ):
         if name in allowed and since is not None:
             clocks.append(Clock(name, since, since + allowed[name], met))
     if due := directive.fields.get("close_due"):
-        clocks.append(Clock("close", start, due, _met(marks, "closed")))
+        clocks.append(Clock("close", start, due, _met(reached, "closed")))
     return clocks
 
 
-def _met(marks: dict[str, Mark], step: str) -> int | None:
-    """When a step was reached: its own fact, or the first fact above it that implies it."""
-    times = [mark.at for mark in marks.values() if RANKS[mark.step] >= RANKS[step]]
-    return min(times, default=None)
+def _met(reached: list[tuple[int, int]], step: str) -> int | None:
+    """When a step was reached: by its own fact, or by the first fact above it that implies it."""
+    return min((at for rank, at in reached if rank >= RANKS[step]), default=None)
+
+
+def _is_progress(feedback: Row) -> bool:
+    """Whoever tells of progress is 处置中, whatever step they forgot to tap."""
+    return bool(feedback.fields["kind"] == "progress")
 
 
 def overdue(clock: Clock, now_ms: int) -> bool:

@@ -71,6 +71,8 @@ def test_a_device_time_after_its_arrival_is_taken_as_the_arrival():
 def test_progress_feedback_means_acting():
     said = row("feedback", "f1", {**step("x").fields, "kind": "progress", "text": "到位"}).row
     assert progress(steps=steps("signed"), feedback=[said]).step == "acting"
+    clocks = {c.name: c for c in progress(feedback=[said]).clocks}
+    assert clocks["sign"].met == said.arrived
 
 
 def test_a_sign_before_the_recall_counts_and_is_not_blind():

@@ -85,7 +85,7 @@ export function progressOf(directive: Row, facts: Facts): Progress {
   for (const mark of every) if (mark.round === round) marks[mark.step] ??= mark;
   const said = facts.feedback.filter((row) => row.fields.round === round);
   const ranks = listOf(marks).map((mark) => rankOf(mark.step));
-  if (said.some((row) => row.fields.kind === 'progress')) ranks.push(RANKS.acting!);
+  if (said.some(isProgress)) ranks.push(RANKS.acting!);
   const rank = Math.max(0, ...ranks);
   return {
     round,
@@ -98,10 +98,12 @@ export function progressOf(directive: Row, facts: Facts): Progress {
   };
 }
 
-function markOf({ fields, arrived, actor, dot }: Row): Mark {
-  const at = arrived ? Math.min(fields.at, arrived) : fields.at;
-  const { step, route, round, version } = fields;
-  return { step, at, arrived, actor, route, round, version, dot };
+/** The device's time of a fact, never after it arrived. */
+const atOf = ({ fields, arrived }: Row): number => (arrived ? Math.min(fields.at, arrived) : fields.at);
+
+function markOf(row: Row): Mark {
+  const { step, route, round, version } = row.fields;
+  return { step, at: atOf(row), arrived: row.arrived, actor: row.actor, route, round, version, dot: row.dot };
 }
 
 /** The state of the newest recall of this round, its id, and whether somebody signed blind. */
@@ -131,19 +133,18 @@ function recallState(facts: Facts, recall: Row, contested: boolean): RecallState
 /** Deadlines of the current round, each from the event that starts it. */
 function clocksOf(directive: Row, facts: Facts, round: number, marks: Marks): Clock[] {
   const allowed: Record<string, number> = directive.fields.clocks;
-  const times = (rows: readonly Row[]): number[] =>
-    rows
-      .filter((row) => row.fields.round === round)
-      .map((row) => row.fields.at as number)
-      .sort((a, b) => a - b);
-  const start = times(facts.rounds)[0] ?? (directive.fields.at as number);
-  const said = times(facts.feedback);
-  const [done, signed] = [met(marks, 'reported'), marks.signed?.at ?? null];
+  const ofRound = (row: Row): boolean => row.fields.round === round;
+  const start = least(facts.rounds.filter(ofRound).map((row) => row.fields.at)) ?? (directive.fields.at as number);
+  const feedback = facts.feedback.filter(ofRound);
+  const reached: Reached[] = listOf(marks).map((mark) => [rankOf(mark.step), mark.at]);
+  for (const row of feedback) if (isProgress(row)) reached.push([RANKS.acting!, atOf(row)]);
+  const said = feedback.map(atOf).sort((a, b) => a - b);
+  const [done, signed] = [met(reached, 'reported'), marks.signed?.at ?? null];
   const running: [string, number | null, number | null][] = [
-    ['receipt', start, met(marks, 'received')],
-    ['sign', start, met(marks, 'signed')],
-    ['depart', signed, met(marks, 'departed')],
-    ['arrive', signed, met(marks, 'arrived')],
+    ['receipt', start, met(reached, 'received')],
+    ['sign', start, met(reached, 'signed')],
+    ['depart', signed, met(reached, 'departed')],
+    ['arrive', signed, met(reached, 'arrived')],
     ['first_feedback', signed, said[0] ?? done],
     ['feedback_every', said[said.length - 1] ?? null, done],
   ];
@@ -153,15 +154,20 @@ function clocksOf(directive: Row, facts: Facts, round: number, marks: Marks): Cl
     if (ms !== undefined && since !== null) clocks.push({ name, since, due: since + ms, met: metAt });
   }
   const due = directive.fields.close_due;
-  if (due) clocks.push({ name: 'close', since: start, due, met: met(marks, 'closed') });
+  if (due) clocks.push({ name: 'close', since: start, due, met: met(reached, 'closed') });
   return clocks;
 }
 
-/** When a step was reached: its own fact, or the first fact above it that implies it. */
-function met(marks: Marks, step: StepName): number | null {
-  const reaching = listOf(marks).filter((mark) => rankOf(mark.step) >= rankOf(step));
-  return least(reaching.map((mark) => mark.at));
+/** A rank, and when a fact reached it. */
+type Reached = [rank: number, at: number];
+
+/** When a step was reached: by its own fact, or by the first fact above it that implies it. */
+function met(reached: readonly Reached[], step: StepName): number | null {
+  return least(reached.filter(([rank]) => rank >= rankOf(step)).map(([, at]) => at));
 }
+
+/** Whoever tells of progress is 处置中, whatever step they forgot to tap. */
+const isProgress = (feedback: Row): boolean => feedback.fields.kind === 'progress';
 
 /** Late: still running past its due time, or met after it. */
 export function overdue(clock: Clock, nowMs: number): boolean {
