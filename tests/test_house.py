@@ -86,7 +86,7 @@ def test_lock_files_hold_hashes_and_no_addresses():
         assert not re.search(r"\w+://|@ file|--(extra-)?index-url|--find-links", text(path)), path
         assert "--hash=sha256:" in text(path), path
     lock = text("pwa/package-lock.json")
-    assert '"resolved"' not in lock and '"integrity"' in lock
+    assert '"resolved"' not in lock and "http" not in lock and '"integrity"' in lock
 
 
 # --- Who may import whom ----------------------------------------------------------------------
