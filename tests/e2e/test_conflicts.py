@@ -15,16 +15,22 @@ def edit_at_the_centre(centre, phone_row, number):
     centre.act("contact.edit_any", change, base=base)
 
 
-def test_a_number_edited_at_two_places_is_decided_by_a_person_and_all_agree(centre, tablet, desk):
-    """4.3#16"""
+def edited_at_two_places(centre, tablet):
+    """One number becomes 0111 on the tablet, offline, and 0222 at the centre."""
     row = next(one for one in centre.rows("contact_phone") if one.fields["number"] == NUMBER)
     tablet.at("register")
-    tablet.sees(row.fields["number"])
+    tablet.sees(NUMBER)
     tablet.flight_mode()
-    tablet.edit_number(row.fields["number"], "100 0000 0111")
+    tablet.edit_number(NUMBER, "100 0000 0111")
     edit_at_the_centre(centre, row, "100 0000 0222")
     tablet.flight_mode(False)
     eventually(lambda: bool(centre.rows("conflict")), tablet.page)
+    return row
+
+
+def test_a_number_edited_at_two_places_is_decided_by_a_person_and_all_agree(centre, tablet, desk):
+    """4.3#16"""
+    row = edited_at_two_places(centre, tablet)
     tablet.at("conflicts")
     tablet.sees("100 0000 0111")
     tablet.sees("100 0000 0222")
@@ -45,14 +51,7 @@ def test_a_number_edited_at_two_places_is_decided_by_a_person_and_all_agree(cent
 
 
 def test_the_duty_room_may_decide_its_own_contacts(centre, tablet):
-    row = next(one for one in centre.rows("contact_phone") if one.fields["number"] == NUMBER)
-    tablet.at("register")
-    tablet.sees(row.fields["number"])
-    tablet.flight_mode()
-    tablet.edit_number(row.fields["number"], "100 0000 0111")
-    edit_at_the_centre(centre, row, "100 0000 0222")
-    tablet.flight_mode(False)
-    eventually(lambda: bool(centre.rows("conflict")), tablet.page)
+    edited_at_two_places(centre, tablet)
     tablet.at("conflicts")
     tablet.page.get_by_role(
         "button", name=zh("tablet.conflicts.take", value="100 0000 0111")
