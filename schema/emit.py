@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from schema import clocks, intents, roles, scopes, steps, versions, wire
 from schema.codes import Code
+from schema.emit_docs import REFERENCE, reference
 from schema.entities import ENTITIES, Entity
 from schema.fields import KINDS
 from schema.policies import Policy
@@ -67,7 +68,7 @@ export interface DeviceKindSpec {
 
 def emit_all() -> dict[str, str]:
     """Every emitted file: path from the repository's root → text. The same text every time."""
-    return {CONTRACT: contract()}
+    return {CONTRACT: contract(), REFERENCE: reference()}
 
 
 def contract() -> str:

@@ -94,6 +94,7 @@ async def _form(request: Request, draft: Draft, refused: Refused | None = None) 
         "incidents": offers.incidents,
         "units": offers.units,
         "tiers": grouped(offers.units),
+        "enrolled": {seen.unit for seen in request.app.state.engine.fleet()},
         "urgencies": URGENCIES,
         "kinds": KINDS,
         "clocks": CLOCKS,

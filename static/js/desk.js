@@ -318,14 +318,32 @@ function changed() {
   keep();
 }
 
+/** How well an item answers to what was typed: its own code, name or initials before a mere part of one. */
+function fit(item, wanted) {
+  const { code, name, initials } = item.dataset;
+  if ([code, name, initials].some((word) => plain(word) === wanted)) return 0;
+  if (plain(code).startsWith(wanted)) return 1;
+  return [name, initials].some((word) => plain(word).startsWith(wanted)) ? 2 : 3;
+}
+
+/** The unit that Enter means: the best fit, the first in the list among equals. */
+function meant() {
+  const wanted = plain(finder.value);
+  if (!wanted) return null;
+  const shown = $$('[data-words]:not([hidden])', picker);
+  const best = Math.min(...shown.map((item) => fit(item, wanted)));
+  const item = shown.find((one) => fit(one, wanted) === best);
+  return item ? $('[name=unit]', item) : null;
+}
+
 function pickFirst(event) {
   if (event.key === 'Escape') finder.value = '';
   else if (event.key !== 'Enter' || event.isComposing || event.ctrlKey || event.metaKey) return;
   else {
     event.preventDefault();
-    const box = finder.value.trim() && $('[data-words]:not([hidden]) [name=unit]', picker);
+    const box = meant();
     if (!box) return;
-    box.checked = !box.checked;
+    box.checked = true;
     finder.value = '';
     changed();
   }

@@ -110,7 +110,7 @@ def test_an_order_is_written_with_the_keyboard_and_its_draft_survives_a_reload(d
     page.reload()
     expect(page.locator("#f-text")).to_have_value("示例指令：键盘下达。")
     expect(page.locator("#f-clock-sign")).to_have_value("1")
-    expect(page.locator(".chosen li")).to_have_count(2)
+    expect(page.locator(".chosen li")).to_contain_text(["市水务局", "市水上救助队"])
 
     page.focus("#f-text")
     page.keyboard.press("Control+Enter")
@@ -130,6 +130,21 @@ def test_initials_find_a_unit_and_one_click_takes_a_category(desk):
     expect(page.locator(".chosen li")).to_have_count(0)
     page.fill("#find", "1.2-01")
     expect(page.locator(".groups li:visible")).to_have_count(1)
+
+
+def test_enter_picks_the_unit_whose_own_code_or_name_was_typed_and_never_drops_one(desk, centre):
+    """Many a code is a part of another one: 2-13 of 1.2-13, 3-01 of 1.3-01."""
+    page = desk()
+    page.goto("/desk/directives/new")
+    units = [row.fields for row in centre.rows("unit")]
+    for unit in units:
+        page.fill("#find", unit["code"])
+        page.keyboard.press("Enter")
+        expect(page.locator(f'input[name=unit][value="{unit["code"]}"]')).to_be_checked()
+    expect(page.locator(".chosen li")).to_have_count(len(units))
+    page.fill("#find", units[0]["name"])
+    page.keyboard.press("Enter")
+    expect(page.locator(".chosen li")).to_have_count(len(units))
 
 
 def test_focus_and_typed_text_survive_what_others_do(desk, centre):

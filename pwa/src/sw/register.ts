@@ -4,7 +4,13 @@ type Apply = () => void;
 /** `replaced`: the new version runs in the background already, and this page alone is old. */
 type Listener = (apply: Apply, replaced: boolean) => void;
 
+/** `refused`: the browser would not take it, as behind an untrusted certificate; `unreachable`: it did not come. */
+export type Failure = 'refused' | 'unreachable';
+type FailureListener = (failure: Failure) => void;
+
 const listeners = new Set<Listener>();
+const failureListeners = new Set<FailureListener>();
+let failure: Failure | null = null;
 let waiting: ServiceWorker | null = null;
 let registration: ServiceWorkerRegistration | undefined;
 let mayReload = (): boolean => true;
@@ -22,6 +28,13 @@ export function onUpdateReady(listener: Listener): () => void {
   listeners.add(listener);
   if (waiting || replaced) listener(apply, replaced);
   return () => listeners.delete(listener);
+}
+
+/** Calls back when the worker could not be registered, at once if that is known. Returns the unsubscriber. */
+export function whenFailed(listener: FailureListener): () => void {
+  failureListeners.add(listener);
+  if (failure) listener(failure);
+  return () => failureListeners.delete(listener);
 }
 
 /** This tab reloads by itself only while `free` says so, though another tab applied the update. */
@@ -66,8 +79,26 @@ export async function registerServiceWorker(base: string = import.meta.env.BASE_
     markReady();
   });
   if (controlled) markReady();
-  registration = await container.register(`${base}sw.js`, { scope: base, updateViaCache: 'none' });
+  const script = `${base}sw.js`;
+  try {
+    registration = await container.register(script, { scope: base, updateViaCache: 'none' });
+  } catch (why) {
+    if (!container.controller) fail(await failureOf(why, script)); // an older worker still serves this page
+    throw why;
+  }
   watch(registration);
+}
+
+/** Browsers name a bad certificate differently, but all of them let the page itself load the script behind it. */
+async function failureOf(why: unknown, script: string): Promise<Failure> {
+  if (why instanceof DOMException && why.name === 'SecurityError') return 'refused';
+  const came = await fetch(script, { cache: 'no-store' }).catch(() => null);
+  return came?.ok ? 'refused' : 'unreachable';
+}
+
+function fail(found: Failure): void {
+  failure = found;
+  failureListeners.forEach((listener) => listener(found));
 }
 
 /** Once: by itself when nothing is disturbed, else when the person agrees. */

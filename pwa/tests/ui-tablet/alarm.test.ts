@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { SILENT, isAudible, next, soundingOf, type AlarmEvent, type AlarmState } from '../../src/ui/alarm/alarm.ts';
 import { keepAwake, type Awake, type Screen } from '../../src/ui/alarm/wakelock.ts';
@@ -59,6 +60,17 @@ describe('which orders call', () => {
     const [alarm] = alarms([...rows, row('round', 'n', again)]);
     expect(alarm?.kind).toBe('sign');
     expect(alarm?.id).not.toBe(alarms(orderRows('t', 'urgent'))[0]?.id);
+  });
+  it('each is about something else, so the focus leaves the button when the next one comes', () => {
+    const both = [...orderRows('a', 'flash'), ...orderRows('b', 'urgent')];
+    const [one, two] = alarms(both);
+    const [next] = alarms([...orderRows('a', 'flash', ['signed']), ...orderRows('b', 'urgent')]);
+    expect(next?.id).toBe(two?.id);
+    expect(next?.id).not.toBe(one?.id);
+    expect(alarms([...both, recallOf('a', 0)])[0]?.id).not.toBe(one?.id);
+    const source = (path: string) => readFileSync(new URL(`../../src/ui/${path}`, import.meta.url), 'utf8');
+    expect(source('views/tablet/Alarm.svelte')).toMatch(/<Dialog[^]*?\stopic=\{id\}/);
+    expect(source('parts/Dialog.svelte')).toContain('if (open && topic !== undefined) heading.focus();');
   });
   it('orders of other units do not', () => {
     expect(alarmsOf(ordersOf(holding(orderRows('t', 'flash')), 'u-other'), new Set())).toEqual([]);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Row } from '../../src/core/contract.ts';
 import { baseOf } from '../../src/core/rows.ts';
@@ -5,7 +6,7 @@ import { overlaid } from '../../src/core/replica.ts';
 import { savedFrom } from '../../src/core/replica.ts';
 import { encodeMutation } from '../../src/core/mutation.ts';
 import { decisionOf, isDisputed, openDisputes, settledOf, valuesOf } from '../../src/ui/views/tablet/disputes.ts';
-import { moved, shortcutOf } from '../../src/ui/views/tablet/keys.ts';
+import { isIdle, moved, shortcutOf } from '../../src/ui/views/tablet/keys.ts';
 import { NOW, UNIT, holding, row, stampAt } from './rows.ts';
 
 const side = (dot: string, value: string, at: number) => ({ dot, value, actor: 'p', stamp: stampAt(at) });
@@ -85,5 +86,20 @@ describe('the keys', () => {
     expect(moved([0, 2], 'ArrowDown', [3])).toBeNull();
     expect(moved([0, 0], 'ArrowLeft', [3])).toBeNull();
     expect(moved([0, 0], 'Enter', [3])).toBeNull();
+  });
+  it('arrows lead from no card to the first one of the first column that has any', () => {
+    for (const key of ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
+      expect(moved(null, key, [0, 2, 1])).toEqual([1, 0]);
+    expect(moved(null, 'ArrowDown', [0, 0, 0])).toBeNull();
+    expect(moved(null, 'Enter', [1])).toBeNull();
+  });
+  it('do so from the page or its title, not from a button or a field', () => {
+    const on = (tag: string) => ({ matches: (any: string) => any.split(', ').includes(tag) });
+    expect([null, on('body'), on('h1'), on('main')].map(isIdle)).toEqual([true, true, true, true]);
+    expect([on('button'), on('input'), on('a')].map(isIdle)).toEqual([false, false, false]);
+  });
+  it('are heard wherever the focus is', () => {
+    const board = readFileSync(new URL('../../src/ui/views/tablet/Board.svelte', import.meta.url), 'utf8');
+    expect(board).toContain('<svelte:window onkeydown={arrows} />');
   });
 });

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { DeviceStatus } from '../../src/net/types.ts';
 import { bannersOf, UNSENT_WARN, type BannerFacts } from '../../src/ui/shell/banners.ts';
 import { actOf, subjectOf } from '../../src/ui/shell/describe.ts';
-import { guessOf, troubleOf, type Browser } from '../../src/ui/shell/platform.ts';
+import { guessOf, troubleOf, trustPage, workerReady, type Browser } from '../../src/ui/shell/platform.ts';
 import { ageOf, lookOf, unsentOf } from '../../src/ui/shell/sync-words.ts';
 import {
   agoText,
@@ -155,7 +155,27 @@ describe('where a device may be enrolled', () => {
     expect(troubleOf({ ...FINE, agent: IPHONE, installed: true })).toBeNull();
     expect(troubleOf({ ...FINE, agent: MAC, touchPoints: 0 })).toBeNull();
   });
+  it('is not behind a certificate that the browser refuses, though it may be slow or cut off', () => {
+    expect(troubleOf(FINE, 'refused')).toBe('cert');
+    expect(troubleOf({ ...FINE, agent: IPHONE }, 'refused')).toBe('cert');
+    expect(troubleOf({ ...FINE, secure: false }, 'refused')).toBe('insecure');
+    expect(troubleOf(FINE, 'unreachable')).toBeNull();
+  });
+  it('has its certificate on the next port', () => {
+    expect(trustPage({ hostname: '10.0.0.5', port: '8001' })).toBe('http://10.0.0.5:8002/');
+    expect(trustPage({ hostname: 'centre.test', port: '' })).toBe('http://centre.test:444/');
+  });
+  it('waits for a slow install, not for ever', async () => {
+    vi.stubEnv('DEV', false);
+    vi.stubGlobal('navigator', { serviceWorker: { ready: new Promise(() => {}) } });
+    expect(await workerReady(1)).toBe(false);
+    vi.stubGlobal('navigator', { serviceWorker: { ready: Promise.resolve({}) } });
+    expect(await workerReady(1000)).toBe(true);
+    vi.unstubAllGlobals();
+    vi.unstubAllEnvs();
+  });
   it('tells every way out', () => {
+    expect(sayList('app.gate.cert').length).toBeGreaterThan(2);
     expect(sayList('app.gate.ios').length).toBeGreaterThan(2);
     expect(guessOf({ agent: ANDROID, touchPoints: 5 })).toBe('android');
     expect(guessOf({ agent: MAC, touchPoints: 5 })).toBe('ipad');

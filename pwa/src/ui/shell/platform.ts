@@ -1,7 +1,9 @@
 /** What this browser can do, and where it keeps things: decides whether a device may be enrolled here. */
 
+import { whenFailed, type Failure } from '../../sw/register.ts';
+
 /** Why the app would lose what is written here; null when all is well. */
-export type Trouble = 'insecure' | 'no_worker' | 'in_app' | 'ios';
+export type Trouble = 'insecure' | 'no_worker' | 'in_app' | 'cert' | 'ios';
 
 /** The part of a browser that the decision looks at. */
 export interface Browser {
@@ -20,10 +22,11 @@ export function isIos({ agent, touchPoints }: Pick<Browser, 'agent' | 'touchPoin
   return /iPhone|iPad|iPod/.test(agent) || (/Macintosh/.test(agent) && touchPoints > 1);
 }
 
-export function troubleOf(browser: Browser): Trouble | null {
+export function troubleOf(browser: Browser, failure: Failure | null = null): Trouble | null {
   if (IN_APP.test(browser.agent)) return 'in_app';
   if (!browser.secure) return 'insecure';
   if (!browser.worker || !browser.keys) return 'no_worker';
+  if (failure === 'refused') return 'cert'; // before `ios`: what is installed without it does not work either
   return isIos(browser) && !browser.installed ? 'ios' : null;
 }
 
@@ -51,11 +54,18 @@ export function thisBrowser(): Browser {
 
 const WORKER_MS_MAX = 10_000;
 
-/** True once the service worker runs this page: only then does the app open without a network. */
+/** True once the service worker runs this page: only then does the app open without a network. Waits for slow installs alone. */
 export async function workerReady(ms = WORKER_MS_MAX): Promise<boolean> {
   if (import.meta.env.DEV) return true; // The development server has no worker.
   const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), ms));
-  return Promise.race([navigator.serviceWorker.ready.then(() => true), late]);
+  let forget = () => {};
+  const failed = new Promise<false>((resolve) => (forget = whenFailed(() => resolve(false))));
+  return Promise.race([navigator.serviceWorker.ready.then(() => true), failed, late]).finally(() => forget());
+}
+
+/** Where the centre shows its certificate unless it was told another port: plain http, one above this one. */
+export function trustPage({ hostname, port }: Pick<Location, 'hostname' | 'port'>): string {
+  return `http://${hostname}:${Number(port || 443) + 1}/`;
 }
 
 /** The build that runs, told by the name of its script. */

@@ -19,8 +19,24 @@ export function shortcutOf(pressed: Pressed, typing: boolean): Shortcut | 'help'
   return key in SHORTCUTS ? (key as Shortcut) : null;
 }
 
-/** Where an arrow key leads on a board of columns: `[column, card]`, or null when it leads nowhere. */
-export function moved(at: readonly [number, number], key: string, heights: readonly number[]): [number, number] | null {
+/** Nothing that takes keys has the focus: the page as a whole, or the title where a new screen begins. */
+export function isIdle(focused: { matches(selectors: string): boolean } | null): boolean {
+  return !focused || focused.matches('body, main, h1');
+}
+
+/**
+ * Where an arrow key leads on a board of columns: `[column, card]`, or null when it leads nowhere. From no card at
+ * all, to the first one.
+ */
+export function moved(
+  at: readonly [number, number] | null,
+  key: string,
+  heights: readonly number[],
+): [number, number] | null {
+  if (!at) {
+    const first = /^Arrow(Up|Down|Left|Right)$/.test(key) ? heights.findIndex((height) => height > 0) : -1;
+    return first < 0 ? null : [first, 0];
+  }
   const [column, card] = at;
   if (key === 'ArrowUp' && card > 0) return [column, card - 1];
   if (key === 'ArrowDown' && card + 1 < (heights[column] ?? 0)) return [column, card + 1];
