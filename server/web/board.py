@@ -20,9 +20,6 @@ from server.web.views import Board, HelpView, board, help_view
 from server.web.views_register import waiting
 from server.web.work import Refused, act, look, look_for
 
-SILENT_AFTER_MS = 2 * MINUTE_MS
-"""A device that is not connected and was heard within this time has only just gone."""
-
 CLOCK_WRONG_MS = 2 * MINUTE_MS
 YEAR_MS = 365 * 24 * 60 * MINUTE_MS
 
