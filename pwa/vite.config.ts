@@ -11,6 +11,8 @@ const target = ['chrome90', 'safari15.4', 'firefox100'];
 
 export default defineConfig({
   base: '/app/',
+  // The same library without what browsers older than ours need.
+  resolve: { alias: { dexie: here('node_modules/dexie/dist/modern/dexie.mjs') } },
   publicDir: false,
   plugins: [
     appWords(),

@@ -15,6 +15,7 @@ from schema.emit_docs import REFERENCE, reference
 from schema.entities import ENTITIES, Entity
 from schema.fields import KINDS
 from schema.policies import Policy
+from schema.tags import Tag
 
 CONTRACT = "pwa/src/core/contract.ts"
 WIDTH = 120
@@ -57,6 +58,8 @@ export interface IntentSpec {
   reach: string;
   /** `{entity: {field: values}}` where the intent allows less than the entity does. */
   only: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+  /** It has the lane of the lost mutation that it stands in for, not one of its own. */
+  any_lane: boolean;
 }
 
 export interface DeviceKindSpec {
@@ -87,6 +90,7 @@ def names() -> list[str]:
     """The closed sets of words, each as a list and as a union type."""
     sets: list[tuple[str, str, Iterable[str]]] = [
         ("CODES", "Code", Code),
+        ("TAGS", "Tag", Tag),
         ("POLICIES", "Policy", Policy),
         ("KINDS", "Kind", KINDS),
         ("ROLES", "Role", roles.Role),
@@ -132,7 +136,7 @@ def tables() -> list[str]:
             "INTENTS",
             {
                 name: {"lane": one.lane, "roles": one.roles, "writes": one.writes}
-                | {"reach": one.reach, "only": one.only}
+                | {"reach": one.reach, "only": one.only, "any_lane": one.any_lane}
                 for name, one in intents.INTENTS.items()
             },
             type_name="Readonly<Record<string, IntentSpec>>",

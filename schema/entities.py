@@ -21,7 +21,11 @@ _FACT = Policy.APPEND_ONLY
 _ONCE = Policy.FIXED_ONCE
 _LATEST = Policy.LATEST
 _AUTH = Policy.AUTHORITY
+_HIGHEST = Policy.HIGHEST
 _HOME = Policy.SERVER_ONLY
+
+
+QUARANTINE_STATES = ("open", "released", "rejected", "closed")
 
 
 class Entity(Struct, frozen=True):
@@ -106,7 +110,7 @@ _ENTITIES = (
             "category": choice(
                 _LATEST, "natural", "accident", "health", "security", "help", required=False
             ),
-            "level": choice(_LATEST, "I", "II", "III", "IV", required=False),
+            "level": choice(_HIGHEST, "I", "II", "III", "IV", required=False),
             **_place(_LATEST),
         },
     ),
@@ -335,7 +339,42 @@ _ENTITIES = (
             "verdict": choice(_HOME, "applied", "merged", "held", "quarantined", "refused"),
             "code": text(_HOME, 40),
             "detail": text(_HOME, 300),
+            "tags": of("texts", _HOME),
         },
+    ),
+    Entity(
+        "quarantine",
+        1,
+        (CENTRE, "actor/{author}"),
+        {
+            "replica": text(_HOME, 64, required=True),
+            "dot": text(_HOME, 120, required=True),
+            "hash": text(_HOME, 64, required=True),
+            "verdict": choice(_HOME, "quarantined", "refused"),
+            "code": text(_HOME, 40),
+            "detail": text(_HOME, 300),
+            "intent": text(_HOME, 60),
+            "author": ref(_HOME, required=False, to="person"),
+            "unit": ref(_HOME, required=False),
+            "stamp": text(_HOME, 120),
+            "changes": of("any", _HOME),
+            "state": choice(_LATEST, *QUARANTINE_STATES),
+            "note": text(_LATEST, 500),
+        },
+    ),
+    Entity(
+        "void",
+        0,
+        (CENTRE, "device/{replica}"),
+        {
+            "replica": text(_FACT, 64, required=True),
+            "of_lane": whole(_FACT, required=True),
+            "n": whole(_FACT, required=True),
+            "lost": text(_FACT, 64),
+            "reason": choice(_FACT, "corrupt", "missing"),
+            "at": time(_FACT, required=True),
+        },
+        fact=True,
     ),
 )
 

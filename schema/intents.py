@@ -11,6 +11,7 @@ from schema.steps import UNIT_STEPS
 
 _CENTRE = (Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD)
 _FIELD = (Role.DUTY, Role.UNIT_HEAD, Role.RESPONDER)
+_DECIDERS = (Role.SHIFT_LEAD, Role.CENTRE_HEAD)
 _REGISTER = (Role.DUTY, Role.UNIT_HEAD, Role.STEWARD)
 
 
@@ -24,6 +25,9 @@ class Intent(Struct, frozen=True):
     reach: str = "own"
     only: dict[str, dict[str, tuple[str, ...]]] = {}
     """`{entity: {field: values}}` where the intent allows less than the entity does."""
+
+    any_lane: bool = False
+    """True for what stands in for a lost mutation: it has that one's lane, not one of its own."""
 
 
 _CREATE = ("create",)
@@ -89,6 +93,33 @@ _INTENTS = (
         1,
         _REGISTER,
         {"contact": ("set",), "contact_phone": ("set",), "equipment": ("set",)},
+    ),
+    Intent(
+        "quarantine.release",
+        1,
+        _DECIDERS,
+        {"quarantine": ("set",)},
+        "centre",
+        {"quarantine": {"state": ("released",)}},
+    ),
+    Intent(
+        "quarantine.reject",
+        1,
+        _DECIDERS,
+        {"quarantine": ("set",)},
+        "centre",
+        {"quarantine": {"state": ("rejected",)}},
+    ),
+    Intent(
+        "quarantine.close",
+        1,
+        _CENTRE,
+        {"quarantine": ("set",)},
+        "centre",
+        {"quarantine": {"state": ("closed",)}},
+    ),
+    Intent(
+        "lane.void", 0, (*_FIELD, Role.STEWARD, Role.OPERATOR), {"void": _CREATE}, any_lane=True
     ),
     Intent(
         "register.load",

@@ -15,6 +15,10 @@ class Policy(StrEnum):
     AUTHORITY = "authority"
     """Centre before unit before device; equal authority falls back to the greatest stamp."""
 
+    HIGHEST = "highest"
+    """Of rivals the one named first among the field's choices stands, null last; a later write that
+    names them may be lower."""
+
     MANUAL = "manual"
     """Nobody wins until a person decides; every concurrent value stays open."""
 

@@ -18,6 +18,9 @@ class Role(StrEnum):
 
 
 CENTRE_ROLES = frozenset({Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD, Role.ADMIN})
+COMMAND = frozenset({Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD})
+"""Who may see what the centre commands; an administrator keeps accounts and devices only."""
+
 UNIT_ROLES = frozenset({Role.DUTY, Role.UNIT_HEAD, Role.STEWARD})
 
 AUTHORITY_CENTRE = 2

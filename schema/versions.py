@@ -1,13 +1,19 @@
 """Versions and limits of the wire, with units last in each name."""
 
-PROTOCOL_VERSION = 1
-"""History: 1 — first release."""
+PROTOCOL_VERSION = 2
+"""History:
+1 — first release.
+2 — snapshots, digests, restarts, epochs with offers, `void`, `quarantine`, tags, homes. Additive.
+"""
 
-CONTRACT_HASH = "cf9adf6a35288934dbbf3767e095afa1a10b9336e0ffed3b4e94adb32936289c"
+PROTOCOL_OLDEST = 1
+"""Pushes of every version since this one are taken."""
+
+CONTRACT_HASH = "5ec429c671246993995b296c6e4190440ad03a3c6b843178fa3ad79bd2fc6045"
 """`schema.emit.contract_hash()` of the wire as it stands. Before a change of the wire may be pinned
 here it must be additive; else `PROTOCOL_VERSION` and its history grow by one."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -38,3 +44,13 @@ LON_E6_MAX = 180_000_000
 METRES_MAX = 100_000_000
 DRIFT_MS_MAX = 5 * MINUTE_MS
 """A stamp further ahead than this is restamped at receipt, its claim kept."""
+
+DAY_MS = 24 * 60 * MINUTE_MS
+HELD_MS = 5 * DAY_MS
+"""A mutation that waits this long for what it builds on is quarantined."""
+
+SENT_MS = 14 * DAY_MS
+"""Sent work stays on the device this long when no backup covers it."""
+
+GONE_MS = 90 * DAY_MS
+"""Tombstones and `out` entries are sent this long; an older replica starts its pairs anew."""

@@ -9,6 +9,9 @@ from schema.versions import PROTOCOL_VERSION
 Cursors = dict[str, dict[str, int]]
 """`{scope: {lane: seq}}`; a lane that is not named starts at 0."""
 
+Pair = tuple[str, int]
+"""`(scope, lane)`."""
+
 
 class Change(Struct, frozen=True):
     """One row's part of a mutation: `create`, `set` or `remove`."""
@@ -50,12 +53,49 @@ class Mutation(Struct, frozen=True):
     schema: int = 1
 
 
+class Proof(Struct, frozen=True):
+    """One mutation as its author signed it alone: enough to offer it again to a restored centre.
+
+    `sig` covers the run that ends with it (see `Run`); `replica`'s public key proves it.
+    """
+
+    replica: str
+    lane: int
+    n: int
+    raw: str
+    sig: str
+
+
 class Run(Struct, frozen=True):
     """A contiguous run of one lane; one signature over its last hash proves all of it."""
 
     lane: int
     sig: str
     mutations: list[Raw]
+
+
+class Row(Struct, frozen=True):
+    """A row as every reader of its scope gets it.
+
+    `dot` and `stamp` are of the write that created it. `writes` holds, of each field written since,
+    `[stamp, dot, other heads' dots…]`: an author names the dots of that list as base, or the row's
+    `dot`. `open` holds `{field: [{dot, value, actor, stamp}]}` while a person must decide. `home`
+    is the centre that alone judges it; elsewhere it is `provisional` until that centre has.
+    """
+
+    entity: str
+    id: str
+    seq: int
+    dot: str
+    stamp: str
+    actor: str
+    arrived: int
+    fields: dict[str, Any]
+    writes: dict[str, tuple[str, ...]] = {}
+    open: dict[str, list[dict[str, Any]]] = {}
+    removed: bool = False
+    home: str = ""
+    provisional: bool = False
 
 
 class OutboxReport(Struct, frozen=True):
@@ -66,7 +106,12 @@ class OutboxReport(Struct, frozen=True):
 
 
 class SyncRequest(Struct, frozen=True):
-    """One round trip: what I wrote, and where I stand."""
+    """One round trip: what I wrote, and where I stand.
+
+    `bad` names pairs whose digest does not match: the answer starts them anew. After a change of
+    epoch, `offers` are foreign mutations above the fork, and `seen` rows above it that nobody's
+    signed bytes bring back.
+    """
 
     centre: str
     epoch: str
@@ -75,7 +120,9 @@ class SyncRequest(Struct, frozen=True):
     runs: list[Run] = []
     cursors: Cursors = {}
     lanes: list[int] | None = None
-    bad: list[str] = []
+    bad: list[Pair] = []
+    offers: list[Proof] = []
+    seen: list[Row] = []
     max_bytes: int = 262_144
     outbox: OutboxReport = OutboxReport()
     clock: int = 0
@@ -92,44 +139,62 @@ class Verdict(Struct, frozen=True):
     code: str | None = None
     detail: str | None = None
     repeat: bool = False
-
-
-class Row(Struct, frozen=True):
-    """A row as every reader of its scope gets it.
-
-    `dot` and `stamp` are of the write that created it. `writes` holds, of each field written since,
-    `[stamp, dot, other heads' dots…]`: an author names the dots of that list as base, or the row's
-    `dot`. `open` holds `{field: [{dot, value, actor, stamp}]}` while a person must decide.
-    """
-
-    entity: str
-    id: str
-    seq: int
-    dot: str
-    stamp: str
-    actor: str
-    arrived: int
-    fields: dict[str, Any]
-    writes: dict[str, tuple[str, ...]] = {}
-    open: dict[str, list[dict[str, Any]]] = {}
-    removed: bool = False
+    tags: tuple[str, ...] = ()
+    """What a person should know of it all the same: see `schema.tags`."""
 
 
 class Page(Struct, frozen=True):
-    """Rows of one (scope, lane) in seq order. `next` is the cursor once they are stored."""
+    """Rows of one (scope, lane) in seq order. `next` is the cursor once they are stored.
+
+    `proofs` are the signed bytes behind rows that a restored centre must be able to get back.
+    """
 
     scope: str
     lane: int
     next: int
     rows: list[Row]
     out: list[tuple[str, str]] = []
+    proofs: list[Proof] = []
+
+
+class SnapshotPart(Struct, frozen=True):
+    """A file of rows at `/v1/snap/<sha256>`, gzip, whose hash is its name; `size` in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Snapshot(Struct, frozen=True):
+    """All rows of (scope, lane) as they stood at `seq`, in parts, the same bytes for everyone.
+
+    A device fetches the parts, stages their rows, and pulls on from `seq`.
+    """
+
+    scope: str
+    lane: int
+    seq: int
+    parts: list[SnapshotPart]
+
+
+class SnapshotFile(Struct, frozen=True):
+    """What one part holds once unpacked."""
+
+    scope: str
+    lane: int
+    seq: int
+    rows: list[Row]
+    proofs: list[Proof] = []
 
 
 class SyncReply(Struct, frozen=True):
     """What became of it, and what is new. `now` is the server's clock in ms since 1970 (UTC).
 
     `complete` names the lanes of each scope that hold all rows up to `upto` with this answer;
-    rows of any other pair are staged until a later answer completes it.
+    rows of any other pair are staged until a later answer completes it, and `digests` says what
+    they then must sum to. A pair in `restart` begins from nothing here: once complete it holds what
+    came since, and no row that did not. `fork` is the seq up to which the log of the request's
+    epoch and this one are the same; it is null while the epoch is the present one. `durable` is the
+    seq that survives the loss of this machine. `min_client` asks a lower protocol for an update.
     """
 
     centre: str
@@ -144,6 +209,27 @@ class SyncReply(Struct, frozen=True):
     durable: int
     now: int
     backoff: int | None = None
+    snapshots: list[Snapshot] = []
+    restart: list[Pair] = []
+    digests: dict[str, dict[str, str]] = {}
+    fork: int | None = None
+    min_client: int = 0
+
+
+class LateRequest(Struct, frozen=True):
+    """The last words of a replica that may not sign in any more; `key` as at its enrolment."""
+
+    centre: str
+    replica: str
+    key: str
+    runs: list[Run]
+
+
+class LateReply(Struct, frozen=True):
+    """What was kept, for a person to judge."""
+
+    verdicts: list[Verdict]
+    now: int
 
 
 class EnrolRequest(Struct, frozen=True):

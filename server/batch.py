@@ -7,14 +7,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.wire import Verdict
-from server.accounts.people import person_row, roles_of, unit_of
 from server.blobs import note_photos
 from server.clock import Clock
-from server.node import b64url, from_b64url
-from server.store.protocol import Commit, Doc, Read, Store, Txn
-from server.verify import Checked, SessionKey
-from sync.known import Arrival, Entry, Held, Known, Plan, Session, children_needed, keys_needed
-from sync.mutation import Refusal, decode_mutation
+from server.grants import note_person
+from server.loading import load_known
+from server.node import b64url
+from server.store.protocol import Commit, Store, Txn
+from server.verify import Checked
+from sync.known import Entry, Plan
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
 
@@ -109,7 +109,7 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     made = [job.make(txn) for job in jobs]
     arrivals = [arrival for checked in made for arrival in checked.arrivals]
     sessions = {key: one for checked in made for key, one in checked.sessions.items()}
-    known = _load(txn, arrivals, sessions)
+    known = load_known(txn, arrivals, sessions)
     plan = plan_push(known, arrivals, now_ms)
     by_dot, moved = _store(txn, plan, now_ms)
     for entry in plan.kept:
@@ -122,51 +122,12 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
 
 
 def keep_words(txn: Txn, verdict: Verdict, raw: bytes, now_ms: int) -> None:
-    """Keep words that have no number of their own, with why, for a person to see."""
+    """Keep words that have no number of their own, with why, for a person to see; once."""
+    key = f"{verdict.dot} {verdict.hash}"
+    if txn.get("kept", key):
+        return
     doc = {"raw": b64url(raw), "code": verdict.code, "verdict": verdict.verdict, "at": now_ms}
-    txn.put("kept", f"{verdict.dot} {verdict.hash}", doc)
-
-
-def _load(txn: Txn, arrivals: list[Arrival], sessions: dict[SessionKey, Session]) -> Known:
-    held = [one for doc in txn.find("held").values() if (one := _held(doc))] if arrivals else []
-    sound = [one for one in arrivals if one.fault is None]
-    every = [*sound, *(one.arrival for one in held)]
-    keys = {key for one in every for key in keys_needed(one.mutation)}
-    pairs = {pair for one in every for pair in children_needed(one.mutation)}
-    dots = {one.dot for one in arrivals} | {dot for one in every for dot in one.mutation.after}
-    whose = {(one.mutation.replica, one.mutation.session) for one in every} - set(sessions)
-    known = Known(sessions | _sessions(txn, whose), txn.logged(dots), txn.rows(keys), {}, held)
-    for pair in pairs:
-        known.remember(txn.children(*pair))
-    return known
-
-
-def _held(doc: Doc) -> Held | None:
-    raw = from_b64url(doc["raw"])
-    try:
-        arrival = Arrival(decode_mutation(raw), raw, doc["hash"])
-    except Refusal:
-        return None
-    return Held(arrival, doc["need"], doc["since"])
-
-
-def _sessions(txn: Read, wanted: set[SessionKey]) -> dict[SessionKey, Session]:
-    """The people behind the sessions of devices, as they are now."""
-    found = {}
-    for replica, session in wanted:
-        doc = txn.get("replica", replica)
-        if doc and doc["session"] == session:
-            gone = bool(doc.get("revoked_at"))
-            found[replica, session] = session_of(txn, doc["actor"], gone)
-    return found
-
-
-def session_of(txn: Read, actor: str, revoked: bool = False) -> Session:
-    """What a person may do at this moment; nothing when they are not in the register."""
-    person = person_row(txn, actor)
-    if person is None:
-        return Session(actor, "", frozenset(), revoked)
-    return Session(actor, unit_of(person) or "", roles_of(person), revoked)
+    txn.put("kept", key, doc)
 
 
 def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved]:
@@ -179,8 +140,9 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved
         verdict = replace(commit.entry.verdict, seq=done.seq)
         by_dot[verdict.dot] = verdict
         _keep_beside(txn, commit, now_ms)
-        for stored in commit.rows:
+        for before, stored in commit.entry.wrote:
             note_photos(txn, stored.row)
+            note_person(txn, before, stored.row, now_ms)
         for pair in done.moved:
             moved[pair] = done.seq
     return by_dot, moved
@@ -199,12 +161,13 @@ def _keep_beside(txn: Txn, commit: Commit, now_ms: int) -> None:
     entry, arrival = commit.entry, commit.entry.arrival
     if arrival.sig and not commit.release:
         txn.put("run", arrival.dot, {"sig": arrival.sig})
-    if commit.release:
+    if entry.verdict.verdict == "held":
+        need = held_by(entry, now_ms).need
+        doc = {"raw": b64url(arrival.raw), "hash": arrival.hash, "need": need, "since": now_ms}
+        flags = {"released": arrival.released, "reoffered": arrival.reoffered}
+        txn.put("held", arrival.dot, doc | flags)
+    elif commit.release:
         txn.delete("held", arrival.dot)
-    elif entry.verdict.verdict == "held":
-        held = held_by(entry, now_ms)
-        doc = {"raw": b64url(arrival.raw), "hash": arrival.hash, "need": held.need}
-        txn.put("held", arrival.dot, {**doc, "since": now_ms})
 
 
 def _shared_out(made: list[Checked], told: list[Verdict]) -> list[list[Verdict]]:

@@ -4,7 +4,10 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, to_builtins
 
@@ -17,11 +20,14 @@ from server.errors import Fault
 from server.store.protocol import Doc, Read, Store, Txn
 from sync.mutation import split_dot
 
-HASH_LENGTH = 64
+SHA256 = re.compile(r"[0-9a-f]{64}")
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UNFINISHED_MAX = 200
 UNFINISHED_BYTES_MAX = 2 * 1024**3
 """What one device may have begun and not finished: more than any shift takes in photos."""
+
+NAMED_MAX = 100
+"""Photos of one row that are looked after; only words that nobody checked name more."""
 
 UNFINISHED_MS_MAX = 14 * 24 * 60 * MINUTE_MS
 TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -44,13 +50,15 @@ def begun_ms(id: str) -> int:
 
 
 class Blobs:
-    """The folder of blobs. What `finish` returned is whole, checked, and on disk."""
+    """The folder of blobs. What `append` and `finish` returned from is on disk."""
 
     def __init__(self, folder: Path) -> None:
         self._parts = folder / "parts"
         self._whole = folder / "whole"
         self._parts.mkdir(parents=True, exist_ok=True)
         self._whole.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder)
+        _sync_folder(folder.parent)
 
     def path(self, sha256: str) -> Path:
         """Where a whole blob lies."""
@@ -70,6 +78,7 @@ class Blobs:
 
     def drop_part(self, id: str) -> None:
         """Afterwards nothing of the upload is here. Dropping it twice is harmless."""
+        self._copy(id).unlink(missing_ok=True)
         (self._parts / id).unlink(missing_ok=True)
 
     def append(self, upload: Upload, offset: int, chunk: bytes) -> int:
@@ -81,21 +90,32 @@ class Blobs:
             file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
+        if offset == 0:
+            _sync_folder(self._parts)
         return offset + len(chunk)
 
     def finish(self, upload: Upload) -> None:
-        """Make a complete upload a whole blob. Fault `upload_checksum`: the part is dropped."""
-        part = self._parts / upload.id
+        """Make a complete upload a whole blob. Fault `upload_checksum`: the part is dropped.
+
+        The part stays until `drop_part`: a record that is never written can be made up for.
+        """
+        part, copy = self._parts / upload.id, self._copy(upload.id)
         with part.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != upload.sha256:
             part.unlink()
             raise Fault(Code.UPLOAD_CHECKSUM, found)
+        shutil.copyfile(part, copy)
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
         whole = self.path(upload.sha256)
         whole.parent.mkdir(exist_ok=True)
-        part.replace(whole)
+        copy.replace(whole)
         _sync_folder(whole.parent)
         _sync_folder(self._whole)
+
+    def _copy(self, id: str) -> Path:
+        return self._parts / f"{id}.whole"
 
 
 def _sync_folder(folder: Path) -> None:
@@ -108,9 +128,11 @@ def _sync_folder(folder: Path) -> None:
 
 def check_upload(sha256: str, size: int, type: str) -> None:
     """Fault when this can be no photo of ours."""
-    if len(sha256) != HASH_LENGTH or not all(c in "0123456789abcdef" for c in sha256):
+    if not SHA256.fullmatch(sha256):
         raise Fault(Code.BAD_REQUEST, "sha256")
-    if not 0 < size <= BLOB_BYTES_MAX:
+    if size == 0:
+        raise Fault(Code.BAD_REQUEST, "upload-length")
+    if size > BLOB_BYTES_MAX:
         raise Fault(Code.TOO_LARGE, str(BLOB_BYTES_MAX))
     if type not in TYPES:
         raise Fault(Code.UNSUPPORTED, type)
@@ -194,27 +216,50 @@ def _drop_parts(blobs: Blobs, before_ms: int) -> None:
 
 def note_photos(txn: Txn, row: Row) -> None:
     """Remember which rows name a photo, so that whoever may read the row may read the photo."""
-    for photo in row.fields.get("photos") or ():
-        named = txn.get("photo", photo["sha256"]) or {"rows": []}
+    for sha256 in sorted(_named_in(row))[:NAMED_MAX]:
+        named = txn.get("photo", sha256) or {"rows": []}
         key = [row.entity, row.id]
         if key not in named["rows"]:
-            txn.put("photo", photo["sha256"], {"rows": [*named["rows"], key]})
+            txn.put("photo", sha256, {"rows": [*named["rows"], key]})
 
 
-def readable(txn: Read, sha256: str, scopes: tuple[str, ...] | None) -> Doc | None:
-    """The blob's record, if a row that names it lies in one of these scopes (all for None).
+def _named_in(row: Row) -> set[str]:
+    """The hashes that a row names, in words that were not applied too: nobody checked those."""
+    photos = list(_listed(row.fields.get("photos")))
+    for change in _listed(row.fields.get("changes")):
+        fields = change.get("fields")
+        photos += _listed(fields.get("photos") if isinstance(fields, dict) else None)
+    hashes = (photo.get("sha256") for photo in photos)
+    return {one for one in hashes if isinstance(one, str) and SHA256.fullmatch(one)}
+
+
+def _listed(value: Any) -> Iterator[dict[str, Any]]:
+    every: Iterable[Any] = value if isinstance(value, list) else ()
+    return (one for one in every if isinstance(one, dict))
+
+
+class Reader(Struct, frozen=True):
+    """Who asks for a photo: their scopes (every one for None), and their device if it is one."""
+
+    scopes: tuple[str, ...] | None
+    replica: str | None = None
+
+
+def readable(txn: Read, sha256: str, reader: Reader) -> Doc | None:
+    """The blob's record, if a row that names it lies in one of the reader's scopes.
 
     A row gives access only to a blob that its own author's device uploaded: knowing a hash is
-    not enough.
+    not enough. Whoever uploaded a blob reads it whatever became of the words around it.
     """
-    blob, named = txn.get("blob", sha256), txn.get("photo", sha256)
-    if blob is None or named is None:
-        return None
+    blob = txn.get("blob", sha256)
+    if blob is None or reader.replica in blob["uploaders"]:
+        return blob
+    named = txn.get("photo", sha256) or {"rows": []}
     for stored in txn.rows([(entity, id) for entity, id in named["rows"]]).values():
         row = stored.row
-        if split_dot(row.dot)[0] not in blob["uploaders"]:
+        if sha256 not in _named_in(row) or split_dot(row.dot)[0] not in blob["uploaders"]:
             continue
         of_row = scopes_of(ENTITIES[row.entity], row.fields, row.actor)
-        if scopes is None or set(of_row) & set(scopes):
+        if reader.scopes is None or set(of_row) & set(reader.scopes):
             return blob
     return None

@@ -27,5 +27,9 @@ class Config(Struct, frozen=True):
         return self.data / "blobs"
 
     @property
+    def snapshots(self) -> Path:
+        return self.data / "snapshots"
+
+    @property
     def node_key(self) -> Path:
         return self.data / "node.key"

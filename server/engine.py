@@ -4,32 +4,37 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
+from msgspec.structs import replace
+
 from schema.codes import Code
-from schema.roles import Role
-from schema.wire import Change, Page, SyncReply, SyncRequest, Verdict
-from server.batch import Batcher, Job, keep_words, session_of
+from schema.versions import DAY_MS, GONE_MS
+from schema.wire import Change, SyncReply, SyncRequest, Verdict
+from server.batch import Batcher, Job, keep_words
 from server.clock import Clock
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
 from server.fleet import DeviceSeen, Fleet
 from server.ids import uuid7
+from server.lanes import Came, note_numbers
 from server.live import Hub
-from server.node import Node, Wish, load_node, mutation_of
+from server.loading import session_of
+from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of
 from server.numbers import numbered
-from server.store.protocol import Doc, Head, Read, Store, Txn
-from server.verify import Checked, chained, received
-from sync.known import Session
-from sync.numbers import asked_for, missing_after
+from server.offers import OFFERS_MAX, checked_offers, note_seen
+from server.pull import Puller
+from server.snapshots import FolderShelf, Snapshots
+from server.store.protocol import Head, Store, Txn
+from server.verify import SYSTEM, SYSTEM_ACTOR, Checked, chained, received
 from sync.outbox import FINAL
-from sync.pull import Want, budget, plan_pull
+from sync.rows import base_of
 
-NODE_SESSION = "node"
-SYSTEM_ACTOR = "system"
+Base = dict[str, dict[str, tuple[str, ...]]]
+"""`{"entity/id": {field: [dots]}}`: what the author of a change had seen."""
+
 BEHIND_AFTER_MS = 30_000
 """A living device has what moved this long ago; one that has not is behind."""
 
-SYSTEM = Session(SYSTEM_ACTOR, "", frozenset({Role.ADMIN}))
 FLEET = "fleet"
 """Pseudo-scope that no device is granted: devices came or went, or said how they are."""
 
@@ -43,7 +48,10 @@ class Engine:
         self.config = config
         self.node = node
         self.hub = Hub(clock)
+        self.snapshots = Snapshots(FolderShelf(config.snapshots))
+        self._puller = Puller(self.snapshots)
         self._fleet = Fleet()
+        self._swept_ms = 0
         self._batcher = Batcher(store, clock, self.hub.publish)
 
     @classmethod
@@ -58,6 +66,7 @@ class Engine:
 
         replica = await store.write(work)
         node = await asyncio.to_thread(load_node, config.node_key, replica)
+        await store.write(lambda txn: txn.put("node_key", replica, {"key": node.public}))
         engine = cls(store, clock, config, node)
         await store.read(engine._fleet.load)
         return engine
@@ -72,19 +81,30 @@ class Engine:
         return await self.store.read(lambda txn: txn.head())
 
     async def sync(self, device: Device, request: SyncRequest) -> SyncReply:
-        """Push, then pull. A push that committed stays committed when the pull half fails."""
+        """Push, then pull. A push that committed stays committed when the pull half fails.
+
+        Nothing is judged for a device that still knows another log: once it is told, it offers what
+        this one lacks before its own words that build on it.
+        """
         head = await self.head()
+        await self._sweep()
         if request.centre != head.centre:
             raise Fault(Code.WRONG_CENTRE, head.centre)
         if request.replica != device.replica:
             raise Fault(Code.WRONG_REPLICA)
         verdicts: list[Verdict] = []
         missing: dict[str, list[int]] = {}
-        if request.runs:
-            verdicts, missing = await self._push(device, request, head)
+        same_log = request.epoch == head.epoch
+        if same_log and (request.offers or request.seen):
+            verdicts = await self._take_back(device, request, head)
+        if same_log and request.runs:
+            told, missing = await self._push(device, request, head)
+            verdicts += told
         settled = sum(one.verdict in FINAL for one in verdicts)
         self._fleet.seen(device, request, settled, self.clock())
-        return await self._pull(device, request, verdicts, missing)
+        now = self.clock()
+        reply = await self.store.read(lambda txn: self._puller.reply(txn, device, request, now))
+        return replace(reply, verdicts=verdicts, missing=missing)
 
     async def _push(
         self, device: Device, request: SyncRequest, head: Head
@@ -95,7 +115,8 @@ class Engine:
         for part in push.parts():
 
             def note(txn: Txn, told: list[Verdict], part: Checked = part) -> None:
-                missing.update(_note_numbers(txn, device.replica, part, told, self.clock()))
+                came = Came(device.replica, part, request.outbox.oldest, self.clock())
+                missing.update(note_numbers(txn, came, told))
 
             urgent = part.arrivals[0].mutation.lane == 0
             make = partial(chained, checked=part)
@@ -114,43 +135,58 @@ class Engine:
         await self.store.write(work)
         return [verdict for verdict, _ in unread]
 
-    async def _pull(
-        self,
-        device: Device,
-        request: SyncRequest,
-        verdicts: list[Verdict],
-        missing: dict[str, list[int]],
-    ) -> SyncReply:
-        room = budget(request.max_bytes)
+    async def _take_back(self, device: Device, request: SyncRequest, head: Head) -> list[Verdict]:
+        """Take what a device holds of a log that was lost, and note what nobody can prove."""
+        found = await self.store.read(lambda txn: checked_offers(txn, request.offers, head.realm))
+        verdicts = await self._batcher.run(Job(found.ready))
+        if request.seen:
+            seen, now = request.seen[:OFFERS_MAX], self.clock()
+            await self.store.write(lambda txn: note_seen(txn, seen, device.replica, now))
+        return verdicts + found.bad
 
-        def work(txn: Read) -> SyncReply:
+    async def snapshot(self, device: Device, sha256: str) -> bytes:
+        """The bytes of a part of a snapshot. Fault `not_found` for who does not hold its scope."""
+        scopes = device.scopes if device.roles and not device.revoked else ()
+        data = await asyncio.to_thread(self.snapshots.get, sha256, scopes)
+        if data is None:
+            raise Fault(Code.NOT_FOUND, sha256)
+        return data
+
+    async def mark_durable(self, seq: int) -> None:
+        """Everything up to `seq` is in a verified backup or a synchronous standby now."""
+
+        def work(txn: Txn) -> None:
             head = txn.head()
-            cursors = request.cursors if request.epoch == head.epoch else {}
-            granted = list(device.scopes) if device.roles and not device.revoked else []
-            plan = plan_pull(granted, cursors, request.lanes, head.seq)
-            pages, complete = _pages(txn, plan.wants, room)
-            return SyncReply(
-                centre=head.centre,
-                epoch=head.epoch,
-                verdicts=verdicts,
-                missing=missing,
-                pages=pages,
-                complete=complete,
-                gained=plan.gained,
-                revoked=plan.revoked,
-                upto=head.seq,
-                durable=0,
-                now=self.clock(),
-            )
+            txn.set_head(replace(head, durable=max(head.durable, min(seq, head.seq))))
 
-        return await self.store.read(work)
+        await self.store.write(work)
+
+    async def _sweep(self) -> None:
+        """Once a day, when somebody calls anyway."""
+        now = self.clock()
+        if abs(now - self._swept_ms) >= DAY_MS:
+            self._swept_ms = now
+            await self.forget_old()
+
+    async def forget_old(self) -> int:
+        """Tombstones and rows that left are told for 90 days; the lowest cursor still served."""
+        before = self.clock() - GONE_MS
+
+        def work(txn: Txn) -> int:
+            head, seq = txn.head(), txn.seq_before(before)
+            if seq > head.floor:
+                txn.forget(seq)
+                txn.set_head(replace(head, floor=seq))
+            return max(seq, head.floor)
+
+        return await self.store.write(work)
 
     async def act(
         self,
         who: WebUser,
         intent: str,
         changes: Iterable[Change],
-        base: dict[str, dict[str, tuple[str, ...]]] | None = None,
+        base: Base | None = None,
         after: tuple[str, ...] = (),
     ) -> Verdict:
         """Write one mutation of this node for a signed-in person. The verdict says what it got."""
@@ -166,16 +202,16 @@ class Engine:
         def make(txn: Txn) -> Checked:
             tips = txn.get("node", "tips") or {}
             ready = numbered(txn, wish, self.clock())
-            realm = txn.head().realm
-            arrival, after = mutation_of(self.node, tips, ready, realm, self.clock())
+            if wish.session == NODE_SESSION:
+                ready = replace(ready, base=_as_it_stands(txn, wish.changes) | wish.base)
+            arrivals, after = mutations_of(self.node, tips, ready, txn.head().realm, self.clock())
             txn.put("node", "tips", after)
             system = wish.session == NODE_SESSION
             session = SYSTEM if system else session_of(txn, wish.actor)
-            key = (self.node.replica, wish.session)
-            return Checked([arrival], {key: session})
+            return Checked(arrivals, {(self.node.replica, wish.session): session})
 
         verdicts = await self._batcher.run(Job(make, urgent=True))
-        return verdicts[0]
+        return next((one for one in verdicts if one.verdict != "applied"), verdicts[0])
 
     def fleet(self) -> list[DeviceSeen]:
         """Every enrolled device: last contact, what it has not sent, how far it is behind."""
@@ -187,35 +223,14 @@ class Engine:
         self.hub.publish({(FLEET, 0): self.clock()})
 
 
-def _pages(txn: Read, wants: list[Want], room: int) -> tuple[list[Page], dict[str, list[int]]]:
-    """Pages in the order wanted until the room is used up; the rest is not complete."""
-    pages: list[Page] = []
-    complete: dict[str, list[int]] = {}
-    for want in wants:
-        if room <= 0:
-            break
-        part = txn.page(want.scope, want.lane, want.after, room)
-        room -= part.size
-        if part.size:
-            pages.append(part.page)
-        if part.complete:
-            complete.setdefault(want.scope, []).append(want.lane)
-    return pages, complete
-
-
-def _note_numbers(
-    txn: Txn, replica: str, part: Checked, told: list[Verdict], now_ms: int
-) -> dict[str, list[int]]:
-    """Remember which numbers of each lane came. Those that are missing, at most 500 a lane."""
-    doc = txn.get("replica", replica) or {}
-    lanes: Doc = doc.get("lanes", {})
-    came: dict[str, set[int]] = {}
-    for arrival, verdict in zip(part.arrivals, told, strict=True):
-        if verdict.seq:
-            came.setdefault(str(arrival.mutation.lane), set()).add(arrival.mutation.n)
-    for lane, numbers in came.items():
-        past = lanes.get(lane, {"max": 0, "gaps": []})
-        top, gaps = missing_after(past["max"], past["gaps"], numbers)
-        lanes[lane] = {"max": top, "gaps": gaps}
-    txn.put("replica", replica, {**doc, "lanes": lanes, "last_seen": now_ms})
-    return {lane: asked_for(one["gaps"]) for lane, one in lanes.items() if one["gaps"]}
+def _as_it_stands(txn: Txn, changes: Iterable[Change]) -> Base:
+    """The base of somebody who sees every row as it is now: the node itself, under the lock."""
+    rows = txn.rows([(one.entity, one.id) for one in changes if one.op != "create"])
+    base: Base = {}
+    for change in changes:
+        stored = rows.get((change.entity, change.id))
+        if stored:
+            names = change.fields if change.op == "set" else stored.row.writes
+            dots = {name: base_of(stored.row, name) for name in names}
+            base[f"{change.entity}/{change.id}"] = dots
+    return base

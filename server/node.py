@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schema.codes import Code
 from schema.intents import INTENTS
+from schema.scopes import lane_of
 from schema.wire import Change, Mutation
 from server.errors import Fault
 from sync.known import Arrival
@@ -94,6 +96,10 @@ def load_node(path: Path, replica: str) -> Node:
     return Node(replica, loaded)
 
 
+NODE_SESSION = "node"
+"""The session of what the node does by itself."""
+
+
 class Wish(Struct, frozen=True):
     """What somebody at the centre wants done, before it has a number and a stamp."""
 
@@ -105,10 +111,30 @@ class Wish(Struct, frozen=True):
     after: tuple[str, ...] = ()
 
 
-def mutation_of(
+def mutations_of(
+    node: Node, tips: dict[str, Any], wish: Wish, realm: str, now_ms: int
+) -> tuple[list[Arrival], dict[str, Any]]:
+    """The next mutations of the node, signed, and the tips after them (kept by the caller).
+
+    Where lane 0 has a part in it, it is one mutation per row, so that a device can be given the
+    signed bytes of its own rows and of no others; all of them stand, or none.
+    """
+    urgent = any(lane_of(change.entity) == 0 for change in wish.changes)
+    if not urgent or len(wish.changes) == 1:
+        arrival, tips = _mutation(node, tips, wish, realm, now_ms)
+        return [arrival], tips
+    arrivals: list[Arrival] = []
+    whole: Mutation | None = None
+    for change in wish.changes:
+        arrival, tips = _mutation(node, tips, replace(wish, changes=(change,)), realm, now_ms)
+        whole = whole or replace(arrival.mutation, changes=wish.changes)
+        arrivals.append(replace(arrival, whole=whole))
+    return arrivals, tips
+
+
+def _mutation(
     node: Node, tips: dict[str, Any], wish: Wish, realm: str, now_ms: int
 ) -> tuple[Arrival, dict[str, Any]]:
-    """The next mutation of the node, signed, and the tips after it (kept by the caller)."""
     lane = INTENTS[wish.intent].lane
     tip = tips.get(str(lane)) or {"n": 0, "hash": FIRST_PREV}
     last = decode_stamp(tips["stamp"]) if "stamp" in tips else Stamp(0, 0, node.replica)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.codes import Code
+from schema.roles import Role
 from schema.versions import (
     LANE_0_MUTATION_BYTES_MAX,
     LANES,
@@ -22,7 +23,7 @@ from server.errors import Fault
 from server.node import public_key, verifies
 from server.store.protocol import Txn
 from sync.known import Arrival, Session
-from sync.mutation import Refusal, decode_mutation, dot_of, hash_of, signing_bytes
+from sync.mutation import VOID, Refusal, decode_mutation, dot_of, hash_of, signing_bytes
 
 SessionKey = tuple[str, str]
 
@@ -31,6 +32,11 @@ DOT = re.compile(r"[0-9A-Za-z._-]{1,64}/[0-4]/[1-9][0-9]{0,9}")
 CHANGES_PER_JOB_MAX = 1_000
 MUTATIONS_PER_JOB_MAX = 100
 """A push is committed in parts of this size, so that no 签收 waits for somebody's register."""
+
+
+SYSTEM_ACTOR = "system"
+SYSTEM = Session(SYSTEM_ACTOR, "", frozenset({Role.ADMIN}))
+"""The node itself."""
 
 
 class Checked(Struct):
@@ -134,7 +140,7 @@ def _fault(device: Device, lane: int, mutation: Mutation, size: int, realm: str)
 
 
 def _one_chain(arrivals: list[Arrival]) -> bool:
-    """Numbers dense, each `prev` the hash of the one before."""
+    """Numbers dense, each `prev` the hash of the one before; a void is a run of its own."""
     return all(
         b.mutation.n == a.mutation.n + 1 and b.mutation.prev == a.hash
         for a, b in pairwise(arrivals)
@@ -145,9 +151,12 @@ def _one_chain(arrivals: list[Arrival]) -> bool:
 def chained(txn: Txn, checked: Checked) -> Checked:
     """Check each `prev` against the log: what does not follow its own past is quarantined."""
     proven = [one for one in checked.arrivals if one.fault is None]
-    hashes = {one.dot: one.hash for one in proven}
-    before = {_before(one) for one in proven if one.mutation.n > 1}
-    hashes |= {dot: past.hash for dot, past in txn.logged(before - set(hashes)).items()}
+    hashes = {one.dot: _stands_for(one.mutation, one.hash) for one in proven}
+    before = {_before(one) for one in proven if one.mutation.n > 1} - set(hashes)
+    hashes |= {dot: past.hash for dot, past in txn.logged(before).items()}
+    off = {_before(one) for one in proven if not _follows(one, hashes)} & before
+    for dot, raw in txn.words(off).items():
+        hashes[dot] = _stands_for(_read(raw), hash_of(raw))
     arrivals = [
         replace(one, fault=Code.CHAIN) if one.fault is None and not _follows(one, hashes) else one
         for one in checked.arrivals
@@ -155,10 +164,31 @@ def chained(txn: Txn, checked: Checked) -> Checked:
     return Checked(arrivals, checked.sessions)
 
 
-def _follows(arrival: Arrival, hashes: dict[str, str]) -> bool:
-    """True when `prev` is the hash of the one before, or that one is not known here."""
-    prev = arrival.mutation.prev
-    return prev == ("" if arrival.mutation.n == 1 else hashes.get(_before(arrival), prev))
+def _stands_for(mutation: Mutation, hash: str) -> str | None:
+    """The hash that the next one in the lane must name; None when nobody knows it any more."""
+    if mutation.intent != VOID:
+        return hash
+    lost = mutation.changes[0].fields.get("lost") if mutation.changes else None
+    return lost if isinstance(lost, str) else None
+
+
+def _read(raw: bytes) -> Mutation:
+    """A logged mutation; one that cannot be read is an empty one."""
+    try:
+        return decode_mutation(raw)
+    except Refusal:
+        return Mutation("", 0, 0, "", "", "", "", "", "", ())
+
+
+def _follows(arrival: Arrival, hashes: dict[str, str | None]) -> bool:
+    """True when `prev` is what the one before stands for, or that one is not known here."""
+    m = arrival.mutation
+    if m.intent == VOID:
+        return True
+    if m.n == 1:
+        return m.prev == ""
+    before = hashes.get(_before(arrival))
+    return before is None or before == m.prev
 
 
 def _before(arrival: Arrival) -> str:

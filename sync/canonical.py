@@ -1,13 +1,14 @@
 """One text for one value, the same bytes in Python and TypeScript: keys sorted, no spaces."""
 
 import hashlib
-import json
 from typing import Any
+
+import msgspec
 
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys, no white space and no escapes beyond what JSON demands."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return msgspec.json.encode(value, order="sorted").decode()
 
 
 def sha256_hex(data: bytes) -> str:

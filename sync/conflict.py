@@ -11,10 +11,14 @@ from sync.canonical import canonical, sha256_hex
 from sync.merge import FieldState, is_disputed
 from sync.rows import Stored, Wrote, side
 
+RULE_LEVEL = "4.3#10"
 RULE_CONTACT = "4.3#16"
 RULE_RECALL_SIGNED = "4.3#1"
 RULE_RECALL_BLIND = "4.3#2"
 RULE_RECALL_ARRIVED = "4.3#3"
+
+RULES = {("incident_summary", "level"): RULE_LEVEL}
+"""Fields whose rivals are settled by a rule of their own; the rest fall under that of contacts."""
 
 ID_LENGTH = 32
 
@@ -53,7 +57,8 @@ def found_by_write(wrote: Wrote, dot: str) -> list[Stored]:
         if is_disputed(state) and any(head.dot == dot for head in state.heads):
             sides = [side(head) for head in state.heads]
             verdict = _verdict_of(row, state)
-            found.append(conflict_row(row, name, sides, RULE_CONTACT, verdict))
+            rule = RULES.get((row.entity, name), RULE_CONTACT)
+            found.append(conflict_row(row, name, sides, rule, verdict))
     return found
 
 

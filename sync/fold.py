@@ -8,6 +8,7 @@ from msgspec import Struct
 from schema.steps import RANKS, STEPS
 from schema.wire import Row
 from sync.conflict import RULE_RECALL_ARRIVED, RULE_RECALL_BLIND
+from sync.moves import whereabouts
 from sync.recall import recall_rule
 
 FIRST_ROUND = 1
@@ -39,8 +40,9 @@ class Progress(Struct, frozen=True):
     """Where one target stands in its current round.
 
     `marks` are the current round's first fact of each step; an implied step has none. `old` are
-    the steps of earlier rounds, shown and never counted. `recall` is one of `none recalling
-    stopped done_before contested accepted`; `blind` tells that a signer did not know of it.
+    the steps of other rounds and older versions, shown and never counted; `witnesses` are further
+    facts of a step that has its mark. `recall` is one of `none recalling stopped done_before
+    contested accepted`; `blind` tells that a signer did not know of it.
     """
 
     round: int
@@ -48,6 +50,7 @@ class Progress(Struct, frozen=True):
     rank: int
     marks: dict[str, Mark]
     old: list[Mark]
+    witnesses: list[Mark]
     recall: str
     recall_id: str | None
     blind: bool
@@ -68,11 +71,17 @@ class Facts(Struct, frozen=True):
 def progress_of(directive: Row, facts: Facts) -> Progress:
     """Fold one target's facts. The order in which they came makes no difference."""
     round_now = max([FIRST_ROUND, *(row.fields["round"] for row in facts.rounds)])
-    every = sorted((_mark(row) for row in facts.steps), key=lambda mark: (mark.at, mark.dot))
+    version_now = directive.fields["version"]
     marks: dict[str, Mark] = {}
-    for mark in every:
-        if mark.round == round_now:
-            marks.setdefault(mark.step, mark)
+    old: list[Mark] = []
+    witnesses: list[Mark] = []
+    for mark in sorted(map(_mark, facts.steps), key=lambda mark: (mark.at, mark.dot)):
+        if mark.round != round_now or mark.version < version_now:
+            old.append(mark)
+        elif mark.step in marks:
+            witnesses.append(mark)
+        else:
+            marks[mark.step] = mark
     said = [row for row in facts.feedback if row.fields["round"] == round_now]
     rank = max([0, *(RANKS[step] for step in marks)])
     if any(map(_is_progress, said)):
@@ -83,7 +92,8 @@ def progress_of(directive: Row, facts: Facts) -> Progress:
         STEPS[rank],
         rank,
         marks,
-        [mark for mark in every if mark.round != round_now],
+        old,
+        witnesses,
         recall,
         recall_id,
         blind,
@@ -203,23 +213,5 @@ def directive_state(states: list[Progress]) -> str:
 
 
 def position_of(moves: Sequence[Row]) -> dict[str, Any] | None:
-    """Where a machine is: the newest observed filing, its time never after it arrived."""
-    known = [row for row in moves if row.fields.get("place") or row.fields.get("lat_e6")]
-    if not known:
-        return None
-    newest = max(known, key=lambda row: (_observed(row), row.dot))
-    shown = ("place", "lat_e6", "lon_e6", "accuracy_m")
-    return {name: newest.fields.get(name) for name in shown} | {
-        "at": _observed(newest),
-        "arrived": newest.arrived,
-        "move": newest.id,
-    }
-
-
-CLOCK_SLACK_MS = 120_000
-"""An observation may claim to be this much after its own arrival, no more."""
-
-
-def _observed(row: Row) -> int:
-    at: int = row.fields["at"]
-    return min(at, row.arrived + CLOCK_SLACK_MS) if row.arrived else at
+    """Where a machine is by its filings, who witnessed it, and which filings say otherwise."""
+    return whereabouts(moves).position

@@ -19,7 +19,8 @@ class Arrival(Struct, frozen=True):
     """One mutation with the bytes it came as, their hash, and the fault its run has, if any.
 
     `sig` stands on the last of a run and proves all of it. `trusted` is the centre's own node,
-    which may write server-only fields.
+    which may write server-only fields. `released` was quarantined and is let in by a person;
+    `reoffered` came back from a device that is not its author, after a restore.
     """
 
     mutation: Mutation
@@ -28,6 +29,10 @@ class Arrival(Struct, frozen=True):
     fault: Code | None = None
     trusted: bool = False
     sig: str = ""
+    released: bool = False
+    reoffered: bool = False
+    whole: Mutation | None = None
+    """What this is a part of: all parts of it stand, or none does."""
 
     @property
     def dot(self) -> str:
@@ -49,13 +54,37 @@ class Held(Struct, frozen=True):
     since: int
 
 
+class Rights(Struct, frozen=True):
+    """What a person might do, until `until` (ms): a role or unit that they have no more."""
+
+    until: int
+    unit: str
+    roles: frozenset[Role]
+
+
 class Session(Struct, frozen=True):
-    """The person behind a session of a replica, as the server knows them now."""
+    """The person behind a session of a replica, as the server knows them now.
+
+    `past` are the rights that they had before, oldest first.
+    """
 
     actor: str
     unit: str
     roles: frozenset[Role]
     revoked: bool = False
+    past: tuple[Rights, ...] = ()
+
+
+class Lane(Struct, frozen=True):
+    """How far one lane of a replica has come: its newest number here, and that one's time.
+
+    Nothing later in the lane can be of an earlier time than `floor`: the device has said itself
+    what it had not sent yet.
+    """
+
+    top: int = 0
+    top_ms: int = 0
+    floor_ms: int = 0
 
 
 class Known(Struct):
@@ -68,6 +97,14 @@ class Known(Struct):
     children: dict[Pair, dict[Key, Stored]]
     held: list[Held] = []
     """Mutations that waited when this batch began."""
+
+    lanes: dict[tuple[str, int], Lane] = {}
+    """`(replica, lane)` → how far it has come."""
+
+    words: dict[str, Arrival] = {}
+    """Quarantined mutations that this batch may release, by dot."""
+
+    centre: str = ""
 
     def of(self, entity: str, parent: str) -> list[Row]:
         """The rows of an entity under one parent."""
@@ -101,7 +138,7 @@ class Plan(Struct):
     entries: list[Entry]
     verdicts: list[Verdict]
     released: list[Entry]
-    """Mutations held before whose verdict this batch changed."""
+    """Mutations held or quarantined before whose verdict this batch changed."""
     kept: list[Entry]
 
 
@@ -110,6 +147,8 @@ def keys_needed(mutation: Mutation) -> set[Key]:
     keys: set[Key] = set()
     for change in mutation.changes:
         keys.add((change.entity, change.id))
+        if change.entity == "incident_summary":
+            keys.add(("incident", change.id))
         entity = ENTITIES.get(change.entity)
         fields = entity.fields if entity else {}
         for name, value in change.fields.items():
@@ -119,6 +158,12 @@ def keys_needed(mutation: Mutation) -> set[Key]:
         name, _, id = guard.row.partition("/")
         keys.add((name, id))
     return {(entity, id) for entity, id in keys if entity in ENTITIES}
+
+
+def keys_beyond(stored: Stored) -> set[Key]:
+    """What must be known of a row's own parents: the incident of a target."""
+    incident = stored.row.fields.get("incident")
+    return {("incident", incident)} if stored.row.entity == "target" and incident else set()
 
 
 def children_needed(mutation: Mutation) -> set[Pair]:

@@ -73,8 +73,21 @@ WINNERS: dict[Policy, Callable[[list[Write]], Write]] = {
 }
 
 
-def resolve(policy: Policy, writes: Iterable[Write]) -> FieldState:
-    """Fold a non-empty set of writes of one field. Any order, any repetition: the same state."""
+def _highest(heads: list[Write], choices: tuple[str, ...]) -> Write:
+    """The rival whose value is named first; of equals, and of values never named, the latest."""
+
+    def rank(write: Write) -> int:
+        return len(choices) - choices.index(write.value) if write.value in choices else 0
+
+    top = max(map(rank, heads))
+    return _latest([head for head in heads if rank(head) == top])
+
+
+def resolve(policy: Policy, writes: Iterable[Write], choices: tuple[str, ...] = ()) -> FieldState:
+    """Fold a non-empty set of writes of one field. Any order, any repetition: the same state.
+
+    `choices` are the field's, from the highest down; only the policy `highest` asks for them.
+    """
     every = list({write.dot: write for write in writes}.values())
     heads = heads_of(every)
     if policy in (Policy.FIXED_ONCE, Policy.APPEND_ONLY):
@@ -83,6 +96,8 @@ def resolve(policy: Policy, writes: Iterable[Write]) -> FieldState:
         return FieldState(_latest(heads), (), tuple(heads))
     if policy is Policy.MANUAL:
         return FieldState(_undisputed(every, heads), tuple(heads), tuple(heads))
+    if policy is Policy.HIGHEST:
+        return FieldState(_highest(heads, choices), (), tuple(heads))
     return FieldState(WINNERS[policy](heads), (), tuple(heads))
 
 

@@ -17,6 +17,9 @@ from sync.stamp import decode_stamp
 FIRST_PREV = ""
 """`prev` of the first mutation of a lane."""
 
+VOID = "lane.void"
+"""The intent of a mutation that stands in for one whose words were lost on the device."""
+
 _decoder = msgspec.json.Decoder(Mutation)
 _encoder = msgspec.json.Encoder()
 
@@ -69,7 +72,8 @@ def check_form(mutation: Mutation) -> None:
     intent = INTENTS.get(mutation.intent)
     if intent is None:
         raise Refusal(Code.INTENT, mutation.intent)
-    if mutation.lane != intent.lane or mutation.lane not in LANES or mutation.n < 1:
+    lane = mutation.lane if intent.any_lane else intent.lane
+    if mutation.lane != lane or lane not in LANES or mutation.n < 1:
         raise Refusal(Code.LANE, str(mutation.lane))
     if not 1 <= len(mutation.changes) <= CHANGES_PER_MUTATION_MAX:
         raise Refusal(Code.MUTATION, "changes")
@@ -91,6 +95,16 @@ def check_form(mutation: Mutation) -> None:
         for name, values in intent.only.get(change.entity, {}).items():
             if change.fields.get(name) not in values:
                 raise Refusal(Code.INTENT_CHANGE, f"{change.entity}.{name}")
+    if mutation.intent == VOID:
+        _check_void(mutation)
+
+
+def _check_void(mutation: Mutation) -> None:
+    """It names the number that it takes, and nobody else's."""
+    told = mutation.changes[0].fields
+    named = (told.get("replica"), told.get("of_lane"), told.get("n"))
+    if named != (mutation.replica, mutation.lane, mutation.n):
+        raise Refusal(Code.VOID)
 
 
 def _check_change(change: Change, entity: Entity) -> None:

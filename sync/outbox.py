@@ -51,11 +51,17 @@ def runs_to_send(
 def _contiguous(waiting: Sequence[Saved]) -> list[list[Saved]]:
     groups: list[list[Saved]] = []
     for saved in waiting:
-        if groups and (groups[-1][-1].lane, groups[-1][-1].n + 1) == (saved.lane, saved.n):
+        if groups and _follows(groups[-1][-1], saved):
             groups[-1].append(saved)
         else:
             groups.append([saved])
     return groups
+
+
+def _follows(last: Saved, saved: Saved) -> bool:
+    """The next one of a chain. A void proves nothing of what was before it, so it stands alone."""
+    next_dot = (last.lane, last.n + 1) == (saved.lane, saved.n)
+    return next_dot and saved.mutation.prev == last.hash
 
 
 def settled(saved: Saved, verdict: Verdict) -> bool:

@@ -3,16 +3,20 @@
 from msgspec import Struct
 
 from schema.versions import LANES, PULL_BYTES_MAX, PULL_BYTES_MIN
-from schema.wire import Cursors, Row
+from schema.wire import Cursors, Pair, Row
 from sync.rows import Key
 
 
 class Want(Struct, frozen=True):
-    """One (scope, lane) to read, above cursor `after`."""
+    """One (scope, lane) to read, above cursor `after`; from nothing when that is 0."""
 
     scope: str
     lane: int
     after: int
+
+    @property
+    def pair(self) -> Pair:
+        return self.scope, self.lane
 
 
 class PullPlan(Struct, frozen=True):
@@ -23,17 +27,27 @@ class PullPlan(Struct, frozen=True):
     revoked: list[str]
 
 
-def plan_pull(granted: list[str], cursors: Cursors, lanes: list[int] | None, upto: int) -> PullPlan:
+def plan_pull(
+    granted: list[str],
+    cursors: Cursors,
+    lanes: list[int] | None,
+    told: tuple[int, int],
+    bad: list[Pair],
+) -> PullPlan:
     """Rights come from `granted` alone; what a device asks for can only narrow it.
 
-    A cursor beyond the log's end is one that this log never gave: it is taken as the end.
+    `told` are the lowest and the highest seq that this log can tell about. A cursor beyond the end
+    is one that this log never gave: it is taken as the end. One below the horizon, or of a pair
+    whose digest does not match, begins from nothing.
     """
+    floor, upto = told
     chosen = [lane for lane in LANES if lanes is None or lane in lanes]
-    wants = [
-        Want(scope, lane, min(max(0, cursors.get(scope, {}).get(str(lane), 0)), upto))
-        for lane in chosen
-        for scope in granted
-    ]
+    wants = []
+    for lane in chosen:
+        for scope in granted:
+            after = min(max(0, cursors.get(scope, {}).get(str(lane), 0)), upto)
+            again = after < floor or (scope, lane) in bad
+            wants.append(Want(scope, lane, 0 if again else after))
     gained = [scope for scope in granted if scope not in cursors]
     revoked = [scope for scope in cursors if scope not in granted]
     return PullPlan(wants, gained, revoked)

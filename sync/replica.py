@@ -1,17 +1,42 @@
-"""One device's state, as a reference for the PWA: confirmed rows, outbox, overlay, cursors."""
+"""One device's state, as a reference for the PWA: confirmed rows, outbox, overlay, cursors.
 
-from collections.abc import Callable, Sequence
+Each public method is one transaction; nothing here does I/O.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from schema.codes import Code
 from schema.scopes import lane_of
-from schema.wire import Change, Cursors, Mutation, Page, Row, SyncReply, SyncRequest, Verdict
-from sync.mutation import encode_mutation, hash_of
+from schema.tags import Tag
+from schema.versions import SCHEMA_VERSION, SENT_MS
+from schema.wire import (
+    Change,
+    Cursors,
+    Mutation,
+    OutboxReport,
+    Page,
+    Pair,
+    Proof,
+    Row,
+    Snapshot,
+    SnapshotFile,
+    SyncReply,
+    SyncRequest,
+    Verdict,
+)
+from sync.digest import as_text, digest_of, total
+from sync.mutation import VOID, dot_of, encode_mutation, hash_of
 from sync.outbox import Saved, Tip, runs_to_send, settled
+from sync.overlay import lanes_of, view_of
 from sync.pull import advance, reached, take_rows
 from sync.rows import Key, base_of
 from sync.stamp import Stamp, next_stamp
+
+OFFERS_PER_REQUEST_MAX = 50
 
 
 class Identity(Struct, frozen=True):
@@ -32,121 +57,348 @@ class Awaiting(Struct, frozen=True):
     seq: int
 
 
+class Sent(Struct, frozen=True):
+    """A mutation that the centre has, kept until the loss of one machine cannot lose it."""
+
+    saved: Saved
+    seq: int
+    arrived: int
+
+
 class Replica:
-    """Everything a device keeps. Each method is one transaction; nothing here does I/O."""
+    """Everything a device keeps."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.rows: dict[Key, Row] = {}
-        self.held_by: dict[Key, set[str]] = {}
+        self.held_by: dict[Key, frozenset[str]] = {}
+        self.holds: dict[Pair, set[Key]] = {}
+        self.digests: dict[Key, int] = {}
+        self.proofs: dict[str, tuple[Proof, int]] = {}
         self.outbox: list[Saved] = []
         self.awaiting: list[Awaiting] = []
+        self.sent: list[Sent] = []
         self.refused: list[tuple[Saved, Verdict]] = []
+        self.damaged: list[Saved] = []
         self.cursors: Cursors = {}
         self.tips: dict[int, Tip] = {}
-        self.staged: dict[tuple[str, int], list[Page]] = {}
+        self.staged: dict[Pair, list[Page]] = {}
+        self.restarting: set[Pair] = set()
+        self.bad: set[Pair] = set()
+        self.offers: list[Proof] = []
+        self.unseen: list[Row] = []
         self.stamp = Stamp(0, 0, identity.replica)
+
+    # --- Writing --------------------------------------------------------------------------------
 
     def write(self, intent: str, lane: int, changes: Sequence[Change], now_ms: int) -> str:
         """Save a mutation. Its dot, once it is in the outbox and shown by the overlay."""
         tip = self.tips.get(lane, Tip())
-        self.stamp = next_stamp(self.stamp, now_ms)
-        mutation = Mutation(
-            replica=self.identity.replica,
-            realm=self.identity.realm,
-            session=self.identity.session,
-            actor=self.identity.actor,
-            lane=lane,
-            n=tip.n + 1,
-            prev=tip.hash,
-            stamp=self.stamp.encode(),
-            intent=intent,
-            changes=tuple(changes),
-            base=self._base(changes),
-        )
-        raw = encode_mutation(mutation)
-        saved = Saved(lane, mutation.n, raw, hash_of(raw), mutation)
+        mutation = self._mutation(intent, lane, tip.n + 1, changes, now_ms)
+        saved = _saved(replace(mutation, prev=tip.hash, base=self._base(changes)))
         self.outbox.append(saved)
         self.tips[lane] = Tip(saved.n, saved.hash)
         return saved.dot
 
+    def _mutation(
+        self, intent: str, lane: int, n: int, changes: Sequence[Change], now_ms: int
+    ) -> Mutation:
+        self.stamp = next_stamp(self.stamp, now_ms)
+        me = self.identity
+        return Mutation(
+            replica=me.replica,
+            realm=me.realm,
+            session=me.session,
+            actor=me.actor,
+            lane=lane,
+            n=n,
+            prev="",
+            stamp=self.stamp.encode(),
+            intent=intent,
+            changes=tuple(changes),
+            schema=SCHEMA_VERSION,
+        )
+
     def _base(self, changes: Sequence[Change]) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The dots that this device shows: of each field set, of all written ones for a removal."""
         base: dict[str, dict[str, tuple[str, ...]]] = {}
         for change in changes:
             row = self.view((change.entity, change.id))
-            if change.op == "set" and row is not None:
-                base[f"{change.entity}/{change.id}"] = {
-                    name: base_of(row, name) for name in change.fields
-                }
+            if change.op == "create" or row is None:
+                continue
+            names = row.writes if change.op == "remove" else change.fields
+            base[f"{change.entity}/{change.id}"] = {name: base_of(row, name) for name in names}
         return base
+
+    def damage(self, lane: int, n: int, now_ms: int) -> None:
+        """The words of an unsent mutation cannot be read any more: set them aside, note the loss.
+
+        What is left of them stays here for a person to see; a void takes their number.
+        """
+        [saved] = [one for one in self.outbox if (one.lane, one.n) == (lane, n)]
+        self.outbox.remove(saved)
+        self.damaged.append(saved)
+        self._void(lane, n, saved.hash, "corrupt", now_ms)
+
+    def _void(self, lane: int, n: int, lost: str | None, reason: str, now_ms: int) -> None:
+        fields: dict[str, Any] = {"replica": self.identity.replica, "of_lane": lane, "n": n}
+        fields |= {"lost": lost, "reason": reason, "at": now_ms}
+        id = hash_of(dot_of(self.identity.replica, lane, n).encode())[:32]
+        change = Change("create", "void", id, fields)
+        saved = _saved(self._mutation(VOID, lane, n, [change], now_ms))
+        self.outbox.append(saved)
+        if self.tips[lane].n == n and lost is None:
+            self.tips[lane] = Tip(n, saved.hash)
 
     def view(self, key: Key) -> Row | None:
         """The row as a screen shows it: confirmed, with everything not yet confirmed on top."""
-        row = self.rows.get(key)
-        for saved in [one.saved for one in self.awaiting] + self.outbox:
-            for change in saved.mutation.changes:
-                if (change.entity, change.id) == key:
-                    row = overlaid(row, change, saved)
-        return None if row is None or row.removed else row
+        return view_of(self.rows.get(key), key, [one.saved for one in self.awaiting] + self.outbox)
+
+    # --- A round trip ---------------------------------------------------------------------------
 
     def request(self, sign: Callable[[bytes], str], clock_ms: int) -> SyncRequest:
         """One round trip: what waits, and where each (scope, lane) stands."""
         me = self.identity
-        runs = runs_to_send(self.outbox, sign)
+        many = len(self.offers) > OFFERS_PER_REQUEST_MAX  # What own words build on goes first.
         return SyncRequest(
-            me.centre, me.epoch, me.replica, runs=runs, cursors=self.cursors, clock=clock_ms
+            me.centre,
+            me.epoch,
+            me.replica,
+            runs=[] if many else runs_to_send(self.outbox, sign),
+            cursors=self.cursors,
+            bad=sorted(self.bad),
+            offers=self.offers[:OFFERS_PER_REQUEST_MAX],
+            seen=self.unseen[:OFFERS_PER_REQUEST_MAX],
+            outbox=OutboxReport(len(self.outbox), self._oldest()),
+            clock=clock_ms,
         )
 
-    def receive(self, reply: SyncReply) -> None:
-        """Take verdicts and pages. Rows show only once their (scope, lane) is complete."""
+    def _oldest(self) -> int | None:
+        return min((int(one.mutation.stamp[:12], 16) for one in self.outbox), default=None)
+
+    def receive(self, reply: SyncReply, request: SyncRequest, now_ms: int) -> list[Snapshot]:
+        """Take an answer. The snapshots to fetch; nothing is done for an answer of another centre.
+
+        Rows show only once their (scope, lane) is complete. What was asked from a cursor that is
+        not this device's any more is let be: a later answer knew more.
+        """
+        if reply.centre != self.identity.centre:
+            return []
         for verdict in reply.verdicts:
-            self.settle(verdict)
+            self.settle(verdict, reply.now)
+        self._set_clock(reply)
+        if reply.epoch != self.identity.epoch:
+            self._begin_epoch(reply)
+            return []
+        self._settle_offers(reply, request)
+        self._answer_missing(reply.missing, now_ms)
+        self._forget_durable(reply)
+        if self.unseen:
+            return []  # What only this device knows is told before anything takes its place.
+        fresh = {pair for pair in _pairs(reply) if self._stands(pair, request)}
         for scope in reply.revoked:
             self._lose(scope)
-        for page in reply.pages:
-            self.staged.setdefault((page.scope, page.lane), []).append(page)
-            self.cursors = advance(self.cursors, page.scope, page.lane, page.next)
+        self._stage(reply, fresh)
         for scope, lanes in reply.complete.items():
             for lane in lanes:
-                self.cursors = advance(self.cursors, scope, lane, reply.upto)
-                for page in self.staged.pop((scope, lane), []):
-                    self._take(page)
+                if (scope, lane) in fresh:
+                    self._show((scope, lane), reply)
         self._drop_overlays()
+        return [one for one in reply.snapshots if (one.scope, one.lane) in fresh]
 
-    def settle(self, verdict: Verdict) -> None:
+    def fetched(self, snapshot: Snapshot, files: Sequence[SnapshotFile]) -> None:
+        """Stage a snapshot, unless the pair has been begun meanwhile."""
+        pair = (snapshot.scope, snapshot.lane)
+        if pair not in self.restarting or self._cursor(pair) or self.staged.get(pair):
+            return
+        for file in files:
+            page = Page(*pair, snapshot.seq, file.rows, proofs=file.proofs)
+            self.staged.setdefault(pair, []).append(page)
+        self.cursors = advance(self.cursors, *pair, snapshot.seq)
+
+    def _settle_offers(self, reply: SyncReply, request: SyncRequest) -> None:
+        """What was offered and told is done; a row whose proof convinced nobody is told instead."""
+        told = {verdict.dot: verdict for verdict in reply.verdicts}
+        vain = {_dot(one) for one in self.offers if _is_vain(told.get(_dot(one)))}
+        self.offers = [one for one in self.offers if _dot(one) not in told]
+        self.unseen = [row for row in self.unseen if row not in request.seen]
+        self.unseen += [row for row in self.rows.values() if _dots(row) & vain]
+
+    def _cursor(self, pair: Pair) -> int:
+        scope, lane = pair
+        return 0 if pair in self.bad else self.cursors.get(scope, {}).get(str(lane), 0)
+
+    def _stands(self, pair: Pair, request: SyncRequest) -> bool:
+        """True while the pair is where it was when this was asked."""
+        scope, lane = pair
+        asked = request.cursors.get(scope, {}).get(str(lane), 0)
+        return self._cursor(pair) == (0 if pair in request.bad else asked)
+
+    def _set_clock(self, reply: SyncReply) -> None:
+        """The centre's time is the least that we stamp with; a clock that ran ahead is set back."""
+        ahead = any(Tag.CLOCK_AHEAD in verdict.tags for verdict in reply.verdicts)
+        if ahead or self.stamp.wall_ms < reply.now:
+            self.stamp = Stamp(reply.now, 0, self.identity.replica)
+
+    # --- Verdicts -------------------------------------------------------------------------------
+
+    def settle(self, verdict: Verdict, now_ms: int) -> None:
         """Move what the verdict settles out of the outbox; refused words stay visible here.
 
         A later verdict of the same words replaces the one they wait here with.
         """
         again = [one for one, _ in self.refused if settled(one, verdict)]
         self.refused = [pair for pair in self.refused if pair[0] not in again]
-        self.outbox += again
-        for saved in [one for one in self.outbox if settled(one, verdict)]:
-            self.outbox.remove(saved)
+        for saved in again + [one for one in self.outbox if settled(one, verdict)]:
+            self.outbox = [one for one in self.outbox if one is not saved]
             if verdict.verdict in ("applied", "merged"):
                 self.awaiting.append(Awaiting(saved, verdict.seq))
-            else:
+                self.sent.append(Sent(saved, verdict.seq, now_ms))
+            elif saved.mutation.intent != VOID or verdict.code != Code.IDENTITY_REUSED:
                 self.refused.append((saved, verdict))
 
+    def _answer_missing(self, missing: dict[str, list[int]], now_ms: int) -> None:
+        """Send again what the centre says never came; say so where nothing is left to send."""
+        waiting = {(one.lane, one.n) for one in self.outbox}
+        here = {(one.saved.lane, one.saved.n): one.saved for one in self.sent}
+        here |= {(saved.lane, saved.n): saved for saved, _ in self.refused}
+        for name, numbers in missing.items():
+            lane = int(name)
+            for n in numbers:
+                if (lane, n) in waiting or n > self.tips.get(lane, Tip()).n:
+                    continue
+                if saved := here.get((lane, n)):
+                    self._send_again([saved])
+                else:
+                    self._void(lane, n, None, "missing", now_ms)
+
+    def _send_again(self, again: Iterable[Saved]) -> None:
+        dots = {saved.dot for saved in again}
+        waiting = {saved.dot for saved in self.outbox}
+        self.outbox += [saved for saved in again if saved.dot not in waiting]
+        self.outbox.sort(key=lambda saved: saved.mutation.stamp)
+        self.sent = [one for one in self.sent if one.saved.dot not in dots]
+        self.awaiting = [one for one in self.awaiting if one.saved.dot not in dots]
+        self.refused = [pair for pair in self.refused if pair[0].dot not in dots]
+
+    def _forget_durable(self, reply: SyncReply) -> None:
+        """What a backup covers need not be kept here too."""
+        self.sent = [
+            one
+            for one in self.sent
+            if one.seq > reply.durable and one.arrived + SENT_MS > reply.now
+        ]
+        self.proofs = {
+            dot: (proof, seq) for dot, (proof, seq) in self.proofs.items() if seq > reply.durable
+        }
+
+    def _begin_epoch(self, reply: SyncReply) -> None:
+        """The centre was restored: offer again what its log may lack, and start every pair anew.
+
+        What is shown here stays until the new log has told everything.
+        """
+        fork = reply.fork or 0
+        self.identity = replace(self.identity, epoch=reply.epoch)
+        again = [one.saved for one in self.sent if one.seq > fork]
+        again += [saved for saved, verdict in self.refused if verdict.seq > fork]
+        self._send_again(again)
+        self.offers = [proof for proof, seq in self.proofs.values() if seq > fork]
+        provable = {_dot(proof) for proof in self.offers} | {saved.dot for saved in self.outbox}
+        self.unseen = [
+            row
+            for row in self.rows.values()
+            if row.seq > fork and not row.removed and not _dots(row) <= provable
+        ]
+        self.rows = {key: replace(row, seq=0) for key, row in self.rows.items()}
+        self.cursors = {scope: {} for scope in self.cursors}
+        self.staged, self.restarting, self.bad = {}, set(), set()
+
+    # --- Pages ----------------------------------------------------------------------------------
+
+    def _stage(self, reply: SyncReply, fresh: set[Pair]) -> None:
+        for pair in reply.restart:
+            if pair in fresh:
+                self._restart(pair)
+        for scope in reply.gained:
+            self.cursors.setdefault(scope, {})
+        for page in reply.pages:
+            pair = (page.scope, page.lane)
+            if pair in fresh:
+                self.staged.setdefault(pair, []).append(page)
+                self.cursors = advance(self.cursors, *pair, page.next)
+
+    def _restart(self, pair: Pair) -> None:
+        scope, lane = pair
+        self.staged.pop(pair, None)
+        self.restarting.add(pair)
+        self.bad.discard(pair)
+        lanes = {
+            name: seq for name, seq in self.cursors.get(scope, {}).items() if name != str(lane)
+        }
+        self.cursors = self.cursors | {scope: lanes}
+
+    def _show(self, pair: Pair, reply: SyncReply) -> None:
+        """The pair is complete: what was staged is what it holds, or what it now holds besides."""
+        pages = self.staged.pop(pair, [])
+        if pair in self.restarting:
+            self.restarting.discard(pair)
+            kept: set[Key] = set()
+            for page in pages:
+                kept |= {(row.entity, row.id) for row in page.rows}
+                kept -= {tuple(key) for key in page.out}
+            for key in self.holds.get(pair, set()) - kept:
+                self._release(key, pair[0])
+        for page in pages:
+            self._take(page)
+        self.cursors = advance(self.cursors, *pair, reply.upto)
+        told = reply.digests.get(pair[0], {}).get(str(pair[1]))
+        if told is not None and told != as_text(self.sum_of(pair)):
+            self.bad.add(pair)
+
     def _take(self, page: Page) -> None:
-        self.rows |= take_rows(self.rows, page.rows)
+        pair = (page.scope, page.lane)
+        taken = take_rows(self.rows, page.rows)
+        self.rows |= taken
+        self.digests |= {key: digest_of(row) for key, row in taken.items()}
         for row in page.rows:
-            self.held_by.setdefault((row.entity, row.id), set()).add(page.scope)
-            if row.entity == "verdict":
-                self.settle(_late_verdict(row))
+            key = (row.entity, row.id)
+            self.held_by[key] = self.held_by.get(key, frozenset()) | {page.scope}
+            self.holds.setdefault(pair, set()).add(key)
+            if row.entity == "verdict" and row.fields["replica"] == self.identity.replica:
+                self.settle(_late_verdict(row), row.arrived)
+        for proof in page.proofs:
+            self.proofs[_dot(proof)] = (proof, page.next)
         for entity, id in page.out:
             self._release((entity, id), page.scope)
 
+    def sum_of(self, pair: Pair) -> int:
+        """The digest of what this device holds of a (scope, lane)."""
+        return total(self.digests[key] for key in self.holds.get(pair, ()))
+
+    def audit(self, pair: Pair) -> None:
+        """Compute the digests of a pair again from the rows themselves; at odds, it is bad."""
+        if pair in self.restarting:
+            return  # What is staged takes its place.
+        if any(digest_of(self.rows[key]) != self.digests[key] for key in self.holds.get(pair, ())):
+            self.bad.add(pair)
+
     def _release(self, key: Key, scope: str) -> None:
-        holders = self.held_by.get(key, set())
-        holders.discard(scope)
-        if not holders:
-            self.held_by.pop(key, None)
-            self.rows.pop(key, None)
+        holders = self.held_by.get(key, frozenset()) - {scope}
+        self.holds.get((scope, lane_of(key[0])), set()).discard(key)
+        if holders:
+            self.held_by[key] = holders
+        elif key in self.rows:
+            for dot in _dots(self.rows[key]):
+                self.proofs.pop(dot, None)
+            for kept in (self.held_by, self.rows, self.digests):
+                kept.pop(key, None)
 
     def _lose(self, scope: str) -> None:
+        """A scope is this device's no more. Its rows go, and whatever else was kept of them."""
         self.cursors = {name: lanes for name, lanes in self.cursors.items() if name != scope}
         self.staged = {pair: pages for pair, pages in self.staged.items() if pair[0] != scope}
+        self.restarting = {pair for pair in self.restarting if pair[0] != scope}
+        self.bad = {pair for pair in self.bad if pair[0] != scope}
         for key in [key for key, scopes in self.held_by.items() if scope in scopes]:
             self._release(key, scope)
 
@@ -166,38 +418,35 @@ class Replica:
         ]
 
 
-def lanes_of(mutation: Mutation) -> set[int]:
-    """The lanes in which the rows of this mutation come back."""
-    return {lane_of(change.entity) for change in mutation.changes}
+def _saved(mutation: Mutation) -> Saved:
+    raw = encode_mutation(mutation)
+    return Saved(mutation.lane, mutation.n, raw, hash_of(raw), mutation)
+
+
+def _dot(proof: Proof) -> str:
+    return dot_of(proof.replica, proof.lane, proof.n)
+
+
+def _is_vain(verdict: Verdict | None) -> bool:
+    """True for words that the centre could not prove to be their author's."""
+    return verdict is not None and verdict.seq == 0 and verdict.verdict == "refused"
+
+
+def _dots(row: Row) -> set[str]:
+    """The dots of all writes that stand in a row."""
+    return {row.dot, *(dot for write in row.writes.values() for dot in write[1:])}
+
+
+def _pairs(reply: SyncReply) -> set[Pair]:
+    """The pairs that an answer says anything about."""
+    found = {(page.scope, page.lane) for page in reply.pages}
+    found |= {(one.scope, one.lane) for one in reply.snapshots}
+    return found | {(scope, lane) for scope, lanes in reply.complete.items() for lane in lanes}
 
 
 def _late_verdict(row: Row) -> Verdict:
     f: dict[str, Any] = row.fields
-    return Verdict(f["dot"], f["hash"], f["verdict"], row.seq, f.get("code"), f.get("detail"))
-
-
-def overlaid(row: Row | None, change: Change, saved: Saved) -> Row | None:
-    """A row with one unconfirmed change on top, `arrived` 0 while it is only on this device."""
-    m = saved.mutation
-    if change.op == "remove":
-        return None
-    if row is None:
-        if change.op == "set":
-            return None
-        return Row(change.entity, change.id, 0, saved.dot, m.stamp, m.actor, 0, dict(change.fields))
-    if change.op == "create":
-        return row
-    writes = row.writes | {name: (m.stamp, saved.dot) for name in change.fields}
-    open = {name: sides for name, sides in row.open.items() if name not in change.fields}
-    return Row(
-        row.entity,
-        row.id,
-        row.seq,
-        row.dot,
-        row.stamp,
-        row.actor,
-        row.arrived,
-        row.fields | change.fields,
-        writes,
-        open,
+    tags = tuple(f.get("tags") or ())
+    return Verdict(
+        f["dot"], f["hash"], f["verdict"], row.seq, f.get("code"), f.get("detail"), tags=tags
     )

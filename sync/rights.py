@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from schema.codes import Code
 from schema.entities import ENTITIES, refers_to
 from schema.intents import INTENTS
-from schema.scopes import scopes_of
+from schema.scopes import DEVICE_KINDS, granted, scopes_of
 from schema.wire import Change, Guard, Mutation, Row
 from sync.known import Arrival, Known, Session
 from sync.mutation import Refusal, server_only_fields
@@ -34,6 +36,40 @@ def check_rights(known: Known, arrival: Arrival, session: Session) -> None:
         _check_round(known, change)
 
 
+def entitled(
+    known: Known, arrival: Arrival, session: Session, wall_ms: int
+) -> tuple[Session, bool]:
+    """The rights by which a mutation stands, and whether its author has lost them since.
+
+    What was written before a change of role is judged by the rights of that time; what was written
+    after it, and the old rights would have allowed, is Refusal `role_cut`.
+    """
+    try:
+        check_rights(known, arrival, session)
+    except Refusal as refusal:
+        if refusal.code not in (Code.NO_RIGHT, Code.NOT_YOURS):
+            raise
+        older = [replace(session, unit=one.unit, roles=one.roles) for one in session.past]
+        allowed = [_may(known, arrival, one) for one in older]
+        then = next((i for i, one in enumerate(session.past) if wall_ms < one.until), None)
+        if then is not None and allowed[then]:
+            return older[then], True
+        if not any(allowed):
+            raise
+        if arrival.released:
+            return older[allowed.index(True)], True
+        raise Refusal(Code.ROLE_CUT) from None
+    return session, False
+
+
+def _may(known: Known, arrival: Arrival, session: Session) -> bool:
+    try:
+        check_rights(known, arrival, session)
+    except Refusal:
+        return False
+    return True
+
+
 def _check_reach(known: Known, change: Change, session: Session, made: Made) -> None:
     """An `own` intent touches only rows of the author's unit, under parents of that unit.
 
@@ -42,8 +78,10 @@ def _check_reach(known: Known, change: Change, session: Session, made: Made) -> 
     stored = known.rows.get((change.entity, change.id))
     if stored is None and change.op != "create":
         return
-    units = {change.fields.get("unit", session.unit)}
-    units.add((stored.row.fields if stored else change.fields).get("unit"))
+    units: set[str | None] = {session.unit}
+    if "unit" in ENTITIES[change.entity].fields:
+        units.add(change.fields.get("unit", session.unit))
+        units.add((stored.row.fields if stored else change.fields).get("unit"))
     for entity, id in parents_of(change):
         if "unit" in ENTITIES[entity].fields:
             units |= _unit_of_parent(known, made, (entity, id))
@@ -115,11 +153,12 @@ def check_guard(known: Known, guard: Guard, session: Session, everywhere: bool) 
 
 
 def _sees(row: Row, session: Session) -> bool:
+    """True when some device of this person may hold the row."""
     own = {
-        "directory",
-        f"unit/{session.unit}",
-        f"register/{session.unit}",
-        f"actor/{session.actor}",
+        scope
+        for kind in DEVICE_KINDS.values()
+        if session.roles & set(kind.roles)
+        for scope in granted(kind.name, session.unit, session.actor, "")
     }
     return bool(own & set(scopes_of(ENTITIES[row.entity], row.fields, row.actor)))
 

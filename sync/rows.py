@@ -49,9 +49,18 @@ class Wrote(Struct, frozen=True):
     after: dict[str, FieldState]
 
 
-def created(change: Change, dot: str, stamp: str, author: Author, arrived: int) -> Stored:
+class Moment(Struct, frozen=True):
+    """The dot and kept stamp of a mutation, and when it came."""
+
+    dot: str
+    stamp: str
+    now_ms: int
+
+
+def created(change: Change, author: Author, at: Moment) -> Stored:
     """The row that a `create` makes. Its seq is set when the batch commits."""
-    row = Row(change.entity, change.id, 0, dot, stamp, author.actor, arrived, dict(change.fields))
+    named = (change.entity, change.id, 0, at.dot, at.stamp, author.actor)
+    row = Row(*named, at.now_ms, dict(change.fields))
     return Stored(row, {}, author.authority)
 
 
@@ -72,9 +81,10 @@ def set_fields(
         )
         writes = [*first, mine]
         if name in policies:
-            before[name] = resolve(policies[name].policy, first)
-            after[name] = resolve(policies[name].policy, writes)
-            history[name] = trimmed(policies[name].policy, writes)
+            field = policies[name]
+            before[name] = resolve(field.policy, first, field.choices)
+            after[name] = resolve(field.policy, writes, field.choices)
+            history[name] = trimmed(field.policy, writes)
         else:
             after[name] = FieldState(mine, (), (mine,))
             history[name] = [mine]
@@ -82,9 +92,18 @@ def set_fields(
     return Wrote(Stored(row, history, stored.authority), before, after)
 
 
-def removed(stored: Stored, arrived: int) -> Stored:
-    """The tombstone: the id is kept for ever, the words go to history."""
-    return replace(stored, row=replace(stored.row, removed=True, arrived=arrived))
+def removed(stored: Stored, actor: str, at: Moment) -> Stored:
+    """The tombstone: the id is kept for ever, with who removed it and the dot that did."""
+    writes = {"removed": (at.stamp, at.dot)}
+    row = replace(stored.row, removed=True, actor=actor, arrived=at.now_ms, writes=writes, open={})
+    return replace(stored, row=row)
+
+
+def at_home(stored: Stored, centre: str) -> Stored:
+    """The row with its home, which is fixed where and when it is first made."""
+    if stored.row.home:
+        return stored
+    return replace(stored, row=replace(stored.row, home=centre))
 
 
 def _first_write(stored: Stored, name: str) -> Write:

@@ -1,21 +1,47 @@
 import type { Plugin } from 'vite';
 
-/** Words that only the web view, the command line and the trust page say. */
-const OF_OTHERS = ['desk.', 'cli.', 'demo.', 'trust.'];
+/** Words that only the web view, the command line, the trust page and the bundle's page say. */
+const OF_OTHERS = ['desk.', 'cli.', 'demo.', 'trust.', 'bundle.'];
 
-/** Leaves the words of others out of the app: a phone on a bad network need not fetch them. */
+/** Words of screens that a responder's phone never shows: they come with those screens, by `?surfaces`. */
+const OF_SURFACES = ['tablet.', 'operator.'];
+
+const TABLE = /\/schema\/i18n\/([\w-]+)\.json(\?surfaces)?$/;
+/** Always here, and therefore split; the other language comes whole when it is wanted. */
+const FIRST = 'zh-CN';
+
+/** Leaves out of the app what it does not say: a phone on a bad network need not fetch the words of others. */
 export function appWords(): Plugin {
   return {
     name: 'lingda-app-words',
     enforce: 'pre',
     transform(text, id) {
-      return /\/schema\/i18n\/[\w-]+\.json$/.test(id) ? { code: ownWords(text), map: null } : null;
+      const [, name, surfaces] = TABLE.exec(id) ?? [];
+      if (!name) return null;
+      const own = ownWords(text);
+      return { code: name === FIRST ? (surfaces ? surfaceWords(own) : firstWords(own)) : own, map: null };
     },
   };
 }
 
 /** The dictionary without the words of others. */
 export function ownWords(text: string): string {
+  return filtered(text, (key) => !startsWith(key, OF_OTHERS));
+}
+
+/** What of it the first screens say. */
+export function firstWords(text: string): string {
+  return filtered(text, (key) => !startsWith(key, OF_SURFACES));
+}
+
+/** The rest of it. */
+export function surfaceWords(text: string): string {
+  return filtered(text, (key) => startsWith(key, OF_SURFACES));
+}
+
+const startsWith = (key: string, parts: readonly string[]): boolean => parts.some((one) => key.startsWith(one));
+
+function filtered(text: string, wanted: (key: string) => boolean): string {
   const words = Object.entries(JSON.parse(text) as Record<string, string>);
-  return JSON.stringify(Object.fromEntries(words.filter(([key]) => !OF_OTHERS.some((one) => key.startsWith(one)))));
+  return JSON.stringify(Object.fromEntries(words.filter(([key]) => wanted(key))));
 }

@@ -110,6 +110,7 @@ class Limits:
         self.login = Slowdown()
         self.login_address = RateLimit(50, 5 * MINUTE_MS)
         self.enrol_address = RateLimit(10, 10 * MINUTE_MS)
+        self.late_address = RateLimit(20, 10 * MINUTE_MS)
         self.hashing = anyio.CapacityLimiter(HASHES_AT_ONCE)
 
 

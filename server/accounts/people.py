@@ -4,9 +4,6 @@ from schema.roles import Role
 from schema.wire import Row
 from server.store.protocol import Read
 
-COMMAND = frozenset({Role.DISPATCHER, Role.SHIFT_LEAD, Role.CENTRE_HEAD})
-"""Who may see what the centre commands; an administrator keeps accounts and devices only."""
-
 
 def person_row(read: Read, actor: str) -> Row | None:
     """The person's row, None when there is none or it was removed."""

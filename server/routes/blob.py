@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
+from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -12,14 +13,40 @@ from starlette.routing import Route
 from schema.codes import Code
 from schema.versions import BLOB_BYTES_MAX, BLOB_CHUNK_BYTES_MAX
 from server.accounts import COMMAND, current_user
-from server.blobs import Blobs, Upload, begin, check_upload, note_whole, readable
+from server.blobs import Blobs, Reader, Upload, begin, check_upload, note_whole, readable
+from server.device import Device
 from server.errors import Fault
 from server.ids import uuid7
 from server.routes.auth import device_from, living_device
+from server.routes.problems import tell
 from server.wire import read_body
 
-TUS = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
+VERSION = "1.0.0"
+TUS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 CHUNK_TYPE = "application/offset+octet-stream"
+METADATA_LENGTH_MAX = 4096
+PRECONDITION_FAILED = 412
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def tus(endpoint: Endpoint) -> Endpoint:
+    """The endpoint on the wire of tus, whose refusals name the version as its answers do."""
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        if request.headers.get("tus-resumable", VERSION) != VERSION:
+            refused = tell(request, Fault(Code.PROTOCOL, VERSION), PRECONDITION_FAILED)
+            refused.headers["Tus-Version"] = VERSION
+        else:
+            try:
+                return await endpoint(request)
+            except Fault as fault:
+                refused = tell(request, fault)
+        refused.headers.update(TUS)
+        return refused
+
+    return answer
 
 
 async def options(request: Request) -> Response:
@@ -28,7 +55,7 @@ async def options(request: Request) -> Response:
         status_code=204,
         headers={
             **TUS,
-            "Tus-Version": "1.0.0",
+            "Tus-Version": VERSION,
             "Tus-Extension": "creation,checksum",
             "Tus-Checksum-Algorithm": "sha256",
             "Tus-Max-Size": str(BLOB_BYTES_MAX),
@@ -36,6 +63,7 @@ async def options(request: Request) -> Response:
     )
 
 
+@tus
 async def create(request: Request) -> Response:
     """POST /v1/blob: an upload bound to this device. Uploading the same photo again is harmless."""
     device = await living_device(request)
@@ -44,48 +72,69 @@ async def create(request: Request) -> Response:
     sha256, type = metadata.get("sha256", ""), metadata.get("type", "")
     check_upload(sha256, size, type)
     engine = request.app.state.engine
-    upload = Upload(uuid7(engine.clock()), device.replica, sha256, size, type, 0)
+    fresh = Upload(uuid7(engine.clock()), device.replica, sha256, size, type, 0)
     await request.app.state.upload_sweep.now_and_then()
-    mine = await engine.store.write(lambda txn: begin(txn, upload))
-    location = f"/v1/blob/u/{mine.id}"
-    offset = str(_offset(request.app.state.blobs, mine))
-    return Response(status_code=201, headers={**TUS, "Location": location, "Upload-Offset": offset})
+    mine = await engine.store.write(lambda txn: begin(txn, fresh))
+    async with request.app.state.upload_locks.of(mine.id):
+        offset = await _reached(request, await _own_upload(request, device, mine.id))
+    headers = {**TUS, "Location": f"/v1/blob/u/{mine.id}", "Upload-Offset": str(offset)}
+    return Response(status_code=201, headers=headers)
 
 
-def _offset(blobs: Blobs, upload: Upload) -> int:
-    return upload.size if upload.offset == upload.size else blobs.size_of_part(upload.id)
-
-
+@tus
 async def stand(request: Request) -> Response:
-    """HEAD /v1/blob/u/{id}: how much of the upload is here."""
-    upload = await _own_upload(request)
-    offset = _offset(request.app.state.blobs, upload)
+    """HEAD /v1/blob/u/{id}: how much of the upload is here. All of it: the hash has agreed."""
+    device, id = await device_from(request), request.path_params["id"]
+    async with request.app.state.upload_locks.of(id):
+        upload = await _own_upload(request, device, id)
+        offset = await _reached(request, upload)
     headers = {**TUS, "Upload-Offset": str(offset), "Upload-Length": str(upload.size)}
     return Response(status_code=200, headers=headers)
 
 
+@tus
 async def append(request: Request) -> Response:
     """PATCH /v1/blob/u/{id}: one chunk at its offset. At the full length the hash has agreed."""
-    upload = await _own_upload(request)
+    device, id = await device_from(request), request.path_params["id"]
+    await _own_upload(request, device, id)
     if request.headers.get("content-type") != CHUNK_TYPE:
         raise Fault(Code.UNSUPPORTED, CHUNK_TYPE)
     offset = _number(request.headers.get("upload-offset"), "upload-offset")
     chunk = await read_body(request, BLOB_CHUNK_BYTES_MAX)
     _check_sum(request.headers.get("upload-checksum", ""), chunk)
-    blobs: Blobs = request.app.state.blobs
-    async with request.app.state.upload_locks.of(upload.id):
-        if upload.offset == upload.size:
-            raise Fault(Code.UPLOAD_OFFSET, str(upload.size))
-        reached = await asyncio.to_thread(blobs.append, upload, offset, chunk)
+    async with request.app.state.upload_locks.of(id):
+        upload = await _own_upload(request, device, id)  # Another tab may have ended it meanwhile.
+        reached = await _reached(request, upload)
         if reached == upload.size:
-            await _finish(request, blobs, upload)
+            raise Fault(Code.UPLOAD_OFFSET, str(reached))
+        reached = await asyncio.to_thread(request.app.state.blobs.append, upload, offset, chunk)
+        if reached == upload.size:
+            await _finish(request, upload)
     return Response(status_code=204, headers={**TUS, "Upload-Offset": str(reached)})
 
 
-async def _finish(request: Request, blobs: Blobs, upload: Upload) -> None:
-    """The blob is whole on disk first; only then does a record name it."""
+async def _reached(request: Request, upload: Upload) -> int:
+    """The upload's offset. Bytes that were complete when something failed are made a blob now."""
+    blobs: Blobs = request.app.state.blobs
+    if upload.offset == upload.size and blobs.has(upload.sha256):
+        blobs.drop_part(upload.id)
+        return upload.size
+    reached = blobs.size_of_part(upload.id)
+    if reached < upload.size:
+        return reached
+    try:
+        await _finish(request, upload)
+    except Fault:
+        return 0
+    return upload.size
+
+
+async def _finish(request: Request, upload: Upload) -> None:
+    """The blob is whole on disk first; only then does a record name it, and the part goes."""
+    blobs: Blobs = request.app.state.blobs
     await asyncio.to_thread(blobs.finish, upload)
     await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))
+    blobs.drop_part(upload.id)
 
 
 async def fetch(request: Request) -> Response:
@@ -93,9 +142,9 @@ async def fetch(request: Request) -> Response:
 
     Fault `not_found` alike for what is not there and for what they may not see.
     """
-    scopes = await _scopes(request)
+    reader = await _reader(request)
     sha256 = request.path_params["sha256"]
-    blob = await request.app.state.engine.store.read(lambda txn: readable(txn, sha256, scopes))
+    blob = await request.app.state.engine.store.read(lambda txn: readable(txn, sha256, reader))
     blobs: Blobs = request.app.state.blobs
     if blob is None or not blobs.has(sha256):
         raise Fault(Code.NOT_FOUND)
@@ -103,18 +152,18 @@ async def fetch(request: Request) -> Response:
     return FileResponse(blobs.path(sha256), media_type=blob["type"], headers=headers)
 
 
-async def _scopes(request: Request) -> tuple[str, ...] | None:
+async def _reader(request: Request) -> Reader:
     if "authorization" in request.headers:
-        return (await living_device(request)).scopes
+        device = await living_device(request)
+        return Reader(device.scopes, device.replica)
     user = await current_user(request.app.state.engine, request)
     if user is None:
         raise Fault(Code.UNAUTHENTICATED)
-    return None if user.roles & COMMAND else ()
+    return Reader(None if user.roles & COMMAND else ())
 
 
-async def _own_upload(request: Request) -> Upload:
-    device = await device_from(request)
-    id = request.path_params["id"]
+async def _own_upload(request: Request, device: Device, id: str) -> Upload:
+    """The device's own upload as it is recorded. Fault `not_found` for anybody else's."""
     doc = await request.app.state.engine.store.read(lambda txn: txn.get("upload", id))
     if doc is None or doc["replica"] != device.replica:
         raise Fault(Code.NOT_FOUND)
@@ -123,12 +172,14 @@ async def _own_upload(request: Request) -> Upload:
 
 def _metadata(header: str) -> dict[str, str]:
     found = {}
-    for pair in filter(None, header.split(",")):
-        key, _, value = pair.strip().partition(" ")
-        try:
+    try:
+        if len(header) > METADATA_LENGTH_MAX:
+            raise ValueError
+        for pair in filter(None, header.split(",")):
+            key, _, value = pair.strip().partition(" ")
             found[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise Fault(Code.BAD_REQUEST, "upload-metadata") from None
+    except ValueError:
+        raise Fault(Code.BAD_REQUEST, "upload-metadata") from None
     return found
 
 

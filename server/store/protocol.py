@@ -27,6 +27,10 @@ class Head(Struct, frozen=True):
     epoch: str
     seq: int
     chain: str
+    floor: int = 0
+    """Cursors below it miss what is no longer told: tombstones and rows that left."""
+    durable: int = 0
+    """The seq that survives the loss of this machine."""
 
 
 class Commit(Struct, frozen=True):
@@ -77,8 +81,18 @@ class Read(Protocol):
     def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
         """Rows of (scope, lane) above `after` in seq order.
 
-        Stops at the seq that passes `room` bytes and never splits one.
+        Stops at the seq that passes `room` bytes and never splits one. From the beginning, at 0,
+        nothing is told of what has left or was removed.
         """
+
+    def digests(self, scope: str) -> dict[int, int]:
+        """The sum of each lane of a scope that holds anything."""
+
+    def words(self, dots: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of each mutation as it came; those of a purged one are not there."""
+
+    def seq_before(self, ms: int) -> int:
+        """The newest seq of the log that came at or before this time; 0 when none did."""
 
     def get(self, kind: str, key: str) -> Doc | None:
         """A record of the server's own: replica, login, session, code, blob, upload, held."""
@@ -92,6 +106,12 @@ class Txn(Read, Protocol):
 
     def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         """Append each mutation to the log and store its effects. Their seqs are dense."""
+
+    def set_head(self, head: Head) -> None:
+        """Keep the head's epoch, floor and durable mark; seq and chain are the log's alone."""
+
+    def forget(self, seq: int) -> None:
+        """Tell nobody any more what left a scope or was removed at or below this seq."""
 
     def put(self, kind: str, key: str, doc: Doc) -> None: ...
 

@@ -1,12 +1,12 @@
 """SQLite store: one writer thread, reader threads, WAL with full synchronisation."""
 
 import asyncio
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_bytes
 
 import msgspec
 from msgspec import Raw
@@ -16,10 +16,12 @@ from schema.wire import Page, Row, Verdict
 from server.store.protocol import Commit, Committed, Doc, Head, Read, Slice, Store, T, Txn
 from server.store.sqlite_schema import migrate
 from sync.canonical import canonical, sha256_hex
+from sync.digest import WRAP, as_signed, digest_of
 from sync.known import Logged
 from sync.merge import Write
 from sync.mutation import dot_of, split_dot
 from sync.rows import Key, Stored
+from sync.scope import Member
 
 READERS = 2
 BUSY_TIMEOUT_S = 10.0
@@ -58,56 +60,74 @@ async def open_store(path: Path, centre: str) -> "SqliteStore":
     return await asyncio.to_thread(SqliteStore, path, centre)
 
 
+class SqliteDatabase:
+    """One centre's log and rows on one connection that writes, without threads of its own.
+
+    `random` gives the realm and epoch of a database that is made new.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, centre: str, random: Callable[[int], bytes] = token_bytes
+    ) -> None:
+        self.db = db
+        self.centre = centre
+        migrate(db)
+        names = (centre, random(16).hex(), f"1-{random(8).hex()}")
+        db.execute(
+            "INSERT OR IGNORE INTO head (centre, realm, epoch, seq, chain) VALUES (?, ?, ?, 0, '')",
+            names,
+        )
+
+    def write(self, work: Callable[[Txn], T]) -> T:
+        """Run `work` in a transaction of its own: committed on return, undone when it raises."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(SqliteTxn(self.db, self.centre))
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        return result
+
+    def read(self, work: Callable[[Read], T]) -> T:
+        """Run `work` on this connection's view of one moment."""
+        return read_on(self.db, self.centre, work)
+
+
+def read_on(db: sqlite3.Connection, centre: str, work: Callable[[Read], T]) -> T:
+    """Run `work` on one consistent view of the database that `db` is connected to."""
+    db.execute("BEGIN")
+    try:
+        return work(SqliteTxn(db, centre))
+    finally:
+        db.execute("ROLLBACK")
+
+
 class SqliteStore(Store):
-    """One centre's log and rows in one file."""
+    """One centre's database in one file: a writer thread, and readers beside it."""
 
     def __init__(self, path: Path, centre: str) -> None:
         self.path = path
         self.centre = centre
-        migrate(path)
-        self._db = connect(path, query_only=False)
+        self._database = SqliteDatabase(connect(path, query_only=False), centre)
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._local = threading.local()
         self._reader_dbs: list[sqlite3.Connection] = []
-        self._found()
-
-    def _found(self) -> None:
-        """Make the centre's head row when this is its first start."""
-        names = (self.centre, secrets.token_hex(16), f"1-{secrets.token_hex(8)}")
-        self._db.execute("INSERT OR IGNORE INTO head VALUES (?, ?, ?, 0, '')", names)
 
     async def write(self, work: Callable[[Txn], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
-
-    def _write(self, work: Callable[[Txn], T]) -> T:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(SqliteTxn(self._db, self.centre))
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        return result
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self._database.write, work)
 
     async def read(self, work: Callable[[Read], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Callable[[Read], T]) -> T:
-        db = self._reader_db()
-        db.execute("BEGIN")
-        try:
-            return work(SqliteTxn(db, self.centre))
-        finally:
-            db.execute("ROLLBACK")
-
-    def _reader_db(self) -> sqlite3.Connection:
         if not hasattr(self._local, "db"):
             self._local.db = connect(self.path, query_only=True)
             self._reader_dbs.append(self._local.db)
-        db: sqlite3.Connection = self._local.db
-        return db
+        return read_on(self._local.db, self.centre, work)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -117,7 +137,7 @@ class SqliteStore(Store):
         self._readers.shutdown()
         for db in self._reader_dbs:
             db.close()
-        self._db.close()
+        self._database.db.close()
 
 
 class SqliteTxn(Txn):
@@ -128,20 +148,56 @@ class SqliteTxn(Txn):
         self._centre = centre
 
     def head(self) -> Head:
-        query = "SELECT centre, realm, epoch, seq, chain FROM head WHERE centre=?"
+        query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head WHERE centre=?"
         return Head(*self._db.execute(query, (self._centre,)).fetchone())
+
+    def set_head(self, head: Head) -> None:
+        self._db.execute(
+            "UPDATE head SET epoch=?, floor=?, durable=? WHERE centre=?",
+            (head.epoch, head.floor, head.durable, self._centre),
+        )
+
+    def forget(self, seq: int) -> None:
+        self._db.execute(
+            "DELETE FROM member WHERE centre=? AND seq<=? AND (present=0 OR EXISTS ("
+            "SELECT 1 FROM row r WHERE r.centre=member.centre AND r.entity=member.entity"
+            " AND r.id=member.id AND r.removed=1))",
+            (self._centre, seq),
+        )
+
+    def digests(self, scope: str) -> dict[int, int]:
+        query = "SELECT lane, sum FROM digest WHERE centre=? AND scope=?"
+        return {lane: sum % WRAP for lane, sum in self._db.execute(query, (self._centre, scope))}
+
+    def seq_before(self, ms: int) -> int:
+        query = "SELECT max(seq) FROM log WHERE centre=? AND received<=?"
+        found: int | None = self._db.execute(query, (self._centre, ms)).fetchone()[0]
+        return found or 0
+
+    def words(self, dots: Iterable[str]) -> dict[str, bytes]:
+        query = (
+            "SELECT raw FROM log WHERE centre=? AND replica=? AND lane=? AND n=?"
+            " AND raw IS NOT NULL ORDER BY seq LIMIT 1"
+        )
+        found = {}
+        for dot in dots:
+            if line := self._db.execute(query, (self._centre, *split_dot(dot))).fetchone():
+                found[dot] = line[0]
+        return found
 
     def logged(self, dots: Iterable[str]) -> dict[str, Logged]:
         found = {}
         query = (
-            "SELECT seq, hash, verdict, code, detail FROM log"
+            "SELECT seq, hash, verdict, code, detail, tags FROM log"
             " WHERE centre=? AND replica=? AND lane=? AND n=? ORDER BY seq"
         )
         for dot in dots:
-            for seq, hash, verdict, code, detail in self._db.execute(
+            for seq, hash, kind, code, detail, tags in self._db.execute(
                 query, (self._centre, *split_dot(dot))
             ):
-                found[dot] = Logged(hash, Verdict(dot, hash, verdict, seq, code, detail))
+                marks = tuple(tags.split()) if tags else ()
+                verdict = Verdict(dot, hash, kind, seq, code, detail, tags=marks)
+                found[dot] = Logged(hash, verdict)
         return found
 
     def rows(self, keys: Iterable[Key]) -> dict[Key, Stored]:
@@ -166,8 +222,8 @@ class SqliteTxn(Txn):
             "SELECT m.seq, m.present, m.entity, m.id, r.doc FROM member m"
             " LEFT JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
             " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.seq>?"
-            " AND (r.id IS NOT NULL OR NOT m.present) ORDER BY m.seq",
-            (self._centre, scope, lane, after),
+            " AND (CASE WHEN m.present THEN r.removed <= ? ELSE ? END) ORDER BY m.seq",
+            (self._centre, scope, lane, after, after > 0, after > 0),
         )
         rows: list[Row] = []
         out: list[tuple[str, str]] = []
@@ -208,30 +264,53 @@ class SqliteTxn(Txn):
     def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         head = self.head()
         seq, chain, done = head.seq, head.chain, []
+        sums: Sums = {}
         for one in commits:
             seq += 1
             chain = self._log(one, seq, chain)
-            moved = {(member.scope, member.lane) for member in one.members}
+            moved: set[tuple[str, int]] = set()
+            made: set[Key] = set()
             for stored in one.rows:
-                moved |= self._put_row(stored, seq)
+                moved |= self._put_row(stored, seq, sums, made)
             for member in one.members:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        self._centre,
-                        member.scope,
-                        member.lane,
-                        member.entity,
-                        member.id,
-                        seq,
-                        member.present,
-                    ),
-                )
+                moved.add((member.scope, member.lane))
+                self._put_member(member, seq, sums, (member.entity, member.id) in made)
             done.append(Committed(seq, frozenset(moved)))
+        self._add_digests(sums)
         self._db.execute(
             "UPDATE head SET seq=?, chain=? WHERE centre=?", (seq, chain, self._centre)
         )
         return done
+
+    def _put_member(self, member: Member, seq: int, sums: "Sums", is_new: bool) -> None:
+        """Let a row enter or leave a scope, in the scope's sum too."""
+        key = (self._centre, member.scope, member.lane, member.entity, member.id)
+        was = None
+        if not is_new:
+            query = (
+                "SELECT present FROM member WHERE centre=? AND scope=? AND lane=? AND entity=?"
+                " AND id=?"
+            )
+            was = self._db.execute(query, key).fetchone()
+        if member.present != bool(was and was[0]):
+            query = "SELECT digest FROM row WHERE centre=? AND entity=? AND id=?"
+            line = self._db.execute(query, (self._centre, member.entity, member.id)).fetchone()
+            digest = line[0] if line else 0
+            _add(sums, member.scope, member.lane, digest if member.present else -digest)
+        self._db.execute(
+            "INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*key, seq, member.present),
+        )
+
+    def _add_digests(self, sums: "Sums") -> None:
+        for (scope, lane), delta in sums.items():
+            query = "SELECT sum FROM digest WHERE centre=? AND scope=? AND lane=?"
+            line = self._db.execute(query, (self._centre, scope, lane)).fetchone()
+            sum = as_signed((line[0] if line else 0) + delta)
+            self._db.execute(
+                "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?)",
+                (self._centre, scope, lane, sum),
+            )
 
     def _log(self, one: Commit, seq: int, chain: str) -> str:
         arrival, verdict = one.entry.arrival, one.entry.verdict
@@ -240,7 +319,7 @@ class SqliteTxn(Txn):
         told = [chain, seq, dot, arrival.hash, verdict.verdict, verdict.code]
         chain = sha256_hex(canonical(told).encode())
         self._db.execute(
-            "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._centre,
                 seq,
@@ -254,35 +333,55 @@ class SqliteTxn(Txn):
                 verdict.detail,
                 one.received,
                 chain,
+                " ".join(verdict.tags) or None,
             ),
         )
         return chain
 
-    def _put_row(self, stored: Stored, seq: int) -> set[tuple[str, int]]:
+    def _put_row(
+        self, stored: Stored, seq: int, sums: "Sums", made: set[Key]
+    ) -> set[tuple[str, int]]:
         """Store the row and move it to `seq` in every scope that it is in already."""
         row = replace(stored.row, seq=seq)
         if row.removed:
             whose = {name: row.fields[name] for name in ("unit",) if name in row.fields}
             row = replace(row, fields=whose, open={})
+        key = (self._centre, row.entity, row.id)
+        query = "SELECT digest FROM row WHERE centre=? AND entity=? AND id=?"
+        was = self._db.execute(query, key).fetchone()
+        digest = as_signed(digest_of(row))
         self._db.execute(
-            "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                self._centre,
-                row.entity,
-                row.id,
+                *key,
                 seq,
                 stored.parent,
                 _encode(row).decode(),
                 _encode(stored.history).decode() if stored.history else None,
                 stored.authority,
+                digest,
+                row.removed,
             ),
         )
         lines = self._db.execute(
             "UPDATE member SET seq=? WHERE centre=? AND entity=? AND id=? AND present=1"
             " RETURNING scope, lane",
-            (seq, self._centre, row.entity, row.id),
+            (seq, *key),
         )
-        return {(scope, lane) for scope, lane in lines}
+        moved = set(lines)
+        for scope, lane in moved:
+            _add(sums, scope, lane, digest - (was[0] if was else 0))
+        if was is None and not moved:
+            made.add((row.entity, row.id))
+        return moved
+
+
+Sums = dict[tuple[str, int], int]
+"""What a commit adds to the sum of each (scope, lane)."""
+
+
+def _add(sums: Sums, scope: str, lane: int, delta: int) -> None:
+    sums[scope, lane] = sums.get((scope, lane), 0) + delta
 
 
 def _stored(doc: str, history: str | None, authority: int) -> Stored:

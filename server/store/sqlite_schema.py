@@ -1,9 +1,13 @@
 """The tables, made and brought up to date by sqlite-utils, one function per step."""
 
+import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
+import msgspec
 from sqlite_utils import Database
+
+from schema.wire import Row
+from sync.digest import as_signed, digest_of
 
 
 def _first(db: Database) -> None:
@@ -62,16 +66,53 @@ def _first(db: Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first,)
+def _second(db: Database) -> None:
+    """Protocol 2: digests, the horizon, what is durable, tags of verdicts."""
+    db.table("head").add_column("floor", int, not_null_default=0)
+    db.table("head").add_column("durable", int, not_null_default=0)
+    db.table("log").add_column("tags", str)
+    db.table("row").add_column("digest", int, not_null_default=0)
+    db.table("row").add_column("removed", int, not_null_default=0)
+    db.table("digest").create(
+        {"centre": str, "scope": str, "lane": int, "sum": int}, pk=("centre", "scope", "lane")
+    )
+    _fill_digests(db)
 
 
-def migrate(path: Path) -> None:
-    """Bring the file to the newest schema; each step and its number in one transaction."""
-    db = Database(path)
-    db.execute("PRAGMA journal_mode=WAL")
+def _fill_digests(db: Database) -> None:
+    """The digest of every row, and the sum of every (scope, lane)."""
+    sums: dict[tuple[str, str, int], int] = {}
+    places: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
+    for centre, scope, lane, entity, id in db.execute(
+        "SELECT centre, scope, lane, entity, id FROM member WHERE present=1"
+    ).fetchall():
+        places.setdefault((centre, entity, id), []).append((scope, lane))
+    for centre, entity, id, doc in db.execute("SELECT centre, entity, id, doc FROM row").fetchall():
+        row = msgspec.json.decode(doc, type=Row)
+        digest = as_signed(digest_of(row))
+        db.execute(
+            "UPDATE row SET digest=?, removed=? WHERE centre=? AND entity=? AND id=?",
+            (digest, row.removed, centre, entity, id),
+        )
+        for scope, lane in places.get((centre, entity, id), ()):
+            sums[centre, scope, lane] = sums.get((centre, scope, lane), 0) + digest
+    for (centre, scope, lane), sum in sums.items():
+        db.execute("INSERT INTO digest VALUES (?, ?, ?, ?)", (centre, scope, lane, as_signed(sum)))
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _second)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the newest schema; each step and its number in one transaction."""
+    db = Database(connection)
     done = db.execute("PRAGMA user_version").fetchone()[0]
     for number, step in enumerate(MIGRATIONS[done:], done + 1):
-        with db.conn:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
             step(db)
-            db.execute(f"PRAGMA user_version={number}")
-    db.conn.close()
+            connection.execute(f"PRAGMA user_version={number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise

@@ -37,6 +37,7 @@ class Moment(Struct, frozen=True):
     who: str
     unit: str
     text: str
+    dot: str
     old_round: int | None = None
 
 
@@ -107,11 +108,17 @@ def order(txn: Read, id: str) -> Order | None:
 def timeline(look: Lookup, view: DirectiveView) -> list[Moment]:
     """Every fact about this order, the newest first; device time orders them."""
     row = view.row
-    issued = Moment(row.fields["at"], row.arrived, "directive", "", view.issuer, "", "")
+    issued = Moment(row.fields["at"], row.arrived, "directive", "", view.issuer, "", "", row.dot)
     moments = [issued]
     for target in view.targets:
         moments += [_moment(look, target, fact) for fact in _facts(look, target)]
     return sorted(moments, key=lambda one: one.at, reverse=True)
+
+
+def tags_of(txn: Read, moments: list[Moment]) -> dict[str, tuple[str, ...]]:
+    """`{dot: tags}` of the facts that were taken with a remark."""
+    past = txn.logged({one.dot for one in moments})
+    return {dot: one.verdict.tags for dot, one in past.items() if one.verdict.tags}
 
 
 def _facts(look: Lookup, target: TargetView) -> list[Row]:
@@ -137,5 +144,6 @@ def _moment(look: Lookup, target: TargetView, row: Row) -> Moment:
         look.person(row.actor),
         target.unit.name,
         " · ".join(part for part in said if part),
+        row.dot,
         round_then if round_then != target.progress.round else None,
     )

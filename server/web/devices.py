@@ -6,15 +6,16 @@ from starlette.responses import Response
 
 from schema.roles import Role
 from schema.scopes import DEVICE_KINDS
-from server.accounts import new_code
+from server.accounts import COMMAND, new_code
 from server.store.protocol import Read
 from server.web.asks import words_in
 from server.web.board import fleet_view
 from server.web.lookup import Lookup, text
 from server.web.pages import show
-from server.web.render import page
+from server.web.render import page, user_of
 from server.web.session import desk, form_of
 from server.web.views_register import people
+from server.web.views_unapplied import lost
 from server.web.work import look
 
 KEEPERS = frozenset({Role.ADMIN, Role.SHIFT_LEAD})
@@ -24,10 +25,13 @@ QR_SCALE = 7
 @desk(KEEPERS)
 async def devices_page(request: Request) -> Response:
     devices = request.app.state.engine.fleet()
-    seq, (fleet, persons) = await look(
-        request, lambda txn: (fleet_view(txn, devices), enrollable(txn))
+    now = request.app.state.engine.clock()
+    seq, (fleet, persons, gone) = await look(
+        request, lambda txn: (fleet_view(txn, devices), enrollable(txn), lost(txn, now))
     )
-    return await show(request, "devices", seq=seq, fleet=fleet, persons=persons)
+    sees_contacts = bool(user_of(request).roles & COMMAND)
+    view = {"fleet": fleet, "persons": persons, "lost": gone, "sees_contacts": sees_contacts}
+    return await show(request, "devices", seq=seq, **view)
 
 
 def enrollable(txn: Read) -> list[tuple[str, str, str, str]]:

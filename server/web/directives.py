@@ -13,8 +13,9 @@ from schema.steps import RANKS
 from schema.wire import Change
 from server.errors import Fault
 from server.ids import uuid7
+from server.store.protocol import Read
 from server.web.asks import Ask, Choice, Input, ask_page, whole_in, words_in
-from server.web.cases import order
+from server.web.cases import Order, order, tags_of
 from server.web.pages import show
 from server.web.render import back_to, language, say_or_key
 from server.web.session import desk, form_of
@@ -28,7 +29,7 @@ RECALLABLE = ("none", "accepted")
 @desk()
 async def directive_page(request: Request) -> Response:
     id = request.path_params["id"]
-    seq, view = await look_for(request, lambda txn: order(txn, id))
+    seq, (view, tags) = await look_for(request, lambda txn: _with_tags(txn, id))
     can = {"recall": any(_is_open(one) for one in view.view.targets)}
     return await show(
         request,
@@ -36,9 +37,15 @@ async def directive_page(request: Request) -> Response:
         seq=seq,
         order=view,
         view=view.view,
+        tags=tags,
         can=can,
         decisions=decisions_for,
     )
+
+
+def _with_tags(txn: Read, id: str) -> tuple[Order, dict[str, tuple[str, ...]]] | None:
+    view = order(txn, id)
+    return (view, tags_of(txn, view.timeline)) if view else None
 
 
 class Decision(Struct, frozen=True):

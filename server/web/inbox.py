@@ -1,4 +1,4 @@
-"""冲突待办: values that compete, side by side, until somebody decides."""
+"""冲突待办: values that compete and words that were not applied, until somebody decides."""
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -8,10 +8,13 @@ from schema.codes import Code
 from schema.wire import Change
 from server.errors import Fault
 from server.web.asks import Ask, Choice, Input, ask_page, words_in
+from server.web.judging import judgements_for
 from server.web.pages import show
 from server.web.render import back_to, language, say_or_key
 from server.web.session import desk, form_of
+from server.web.views_beside import beside
 from server.web.views_register import Dispute, inbox, one_dispute
+from server.web.views_unapplied import kept
 from server.web.work import Refused, act, look, look_for, missing
 from sync.rows import base_of
 
@@ -21,8 +24,21 @@ OTHER = ""
 
 @desk()
 async def inbox_page(request: Request) -> Response:
-    seq, view = await look(request, inbox, "inbox")
-    return await show(request, "inbox", seq=seq, inbox=view)
+    """All that waits for a decision; with `told`, what a release has just come to."""
+    now, told = request.app.state.engine.clock(), request.query_params.get("told", "")
+    seq, (conflicts, words) = await look(request, lambda txn: (inbox(txn), kept(txn, now)), "inbox")
+    _, aside = await look(request, beside)
+    released = next((one for one in words.done if one.row.id == told and one.got), None)
+    return await show(
+        request,
+        "inbox",
+        seq=seq,
+        inbox=conflicts,
+        kept=words,
+        beside=aside,
+        told=released,
+        judgements=judgements_for,
+    )
 
 
 @desk()
@@ -32,7 +48,7 @@ async def decide_conflict(request: Request) -> Response:
     _, view = await look_for(request, lambda txn: one_dispute(txn, id))
     if view.subject is None:
         raise Fault(Code.NOT_FOUND, say_or_key(language(request), "desk.inbox.gone"))
-    if view.directive:
+    if view.directive or view.incident:
         raise Fault(Code.NOT_FOUND)
     if request.method == "GET":
         return ask_page(request, _ask(view, FormData()))

@@ -169,23 +169,25 @@ def _changed(
     return found
 
 
-STATES = {"close": "closed", "reopen": "open"}
+STATES = {"close": "closed", "reopen": "open", "keep_closed": "closed"}
+"""What each verb sets. Keeping it closed answers who proposes to reopen it."""
 
 
 @desk()
 async def set_state(request: Request) -> Response:
-    """Close an incident, or open it again."""
+    """Close an incident, open it again, or say that it stays closed."""
     id, verb = request.path_params["id"], request.path_params["verb"]
     if verb not in STATES:
         raise Fault(Code.NOT_FOUND)
     _, view = await look_for(request, lambda txn: case(txn, id))
+    back = "/desk/inbox" if verb == "keep_closed" else f"/desk/incidents/{id}"
     ask = Ask(
         f"desk.incident.{verb}",
         view.incident.title,
         f"/desk/incidents/{id}/{verb}",
-        f"/desk/incidents/{id}",
+        back,
         f"desk.incident.{verb}",
-        warning="desk.incident.close_warning" if verb == "close" and view.unfinished else "",
+        warning=_warning(verb, view),
     )
     if request.method == "GET":
         return ask_page(request, ask)
@@ -194,4 +196,10 @@ async def set_state(request: Request) -> Response:
     change = Change("set", "incident", id, {"state": STATES[verb]})
     if refused := await act(request, "incident.edit", [change], base):
         return ask_page(request, ask, refused)
-    return back_to(f"/desk/incidents/{id}")
+    return back_to(back)
+
+
+def _warning(verb: str, view: Case) -> str:
+    if verb == "close":
+        return "desk.incident.close_warning" if view.unfinished else ""
+    return "desk.incident.keep_closed_hint" if verb == "keep_closed" else ""

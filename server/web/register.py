@@ -23,6 +23,8 @@ from server.web.work import Refused, act, look, look_for, missing
 from sync.rows import base_of
 
 PHONE_KINDS = ("mobile", "landline")
+BASE = "base."
+"""Before the name of a field, in a form's hidden input for the dots that it shows."""
 
 
 @desk(CENTRE_ROLES)
@@ -125,7 +127,7 @@ async def edit_card(request: Request) -> Response:
         typed = {name: words_in(form, name) for name in shown}
         fields = {name: value or None for name, value in typed.items() if value != shown[name]}
         base = {
-            name: tuple(words_in(form, f"base.{name}").split()) or base_of(row, name)
+            name: tuple(words_in(form, f"{BASE}{name}").split()) or base_of(row, name)
             for name in fields
         }
         change = Change("set", entity, id, fields)
@@ -145,12 +147,21 @@ async def remove_card(request: Request) -> Response:
     back = f"/desk/contacts?unit={unit}"
     about = text(row, "name") or text(row, "number")
     title = f"desk.contacts.remove_{entity}"
-    ask = Ask(title, about, f"/desk/cards/{entity}/{id}/remove", back, "desk.remove", danger=True)
+    seen = tuple((f"{BASE}{name}", " ".join(base_of(row, name))) for name in row.writes)
+    action = f"/desk/cards/{entity}/{id}/remove"
+    ask = Ask(title, about, action, back, "desk.remove", hidden=seen, danger=True)
 
     async def write(form: FormData) -> Refused | None:
-        return await act(request, "contact.edit_any", [Change("remove", entity, id)])
+        base = {f"{entity}/{id}": _seen(form)}
+        return await act(request, "contact.edit_any", [Change("remove", entity, id)], base)
 
     return await _asked(request, ask, write, back)
+
+
+def _seen(form: FormData) -> dict[str, tuple[str, ...]]:
+    """The dots of every edit that the form was made of: any other one is news to its reader."""
+    named = [name for name in form if name.startswith(BASE)]
+    return {name.removeprefix(BASE): tuple(words_in(form, name).split()) for name in named}
 
 
 def _card_ask(
@@ -160,7 +171,7 @@ def _card_ask(
     inputs = INPUTS[entity](request, row)
     hidden = [(f"was.{one.name}", one.value) for one in inputs]
     if row:
-        hidden += [(f"base.{one.name}", " ".join(base_of(row, one.name))) for one in inputs]
+        hidden += [(f"{BASE}{one.name}", " ".join(base_of(row, one.name))) for one in inputs]
     title = f"desk.contacts.{verb}_{entity}"
     back = f"/desk/contacts?unit={unit}"
     return Ask(title, text(row, "name"), action, back, "desk.save", inputs, tuple(hidden))

@@ -3,16 +3,23 @@
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schema.wire import Row
 from server.store.protocol import Read
+from server.web.contents import Shown, about, shown_fields, shown_value
 from server.web.lookup import Lookup, UnitName, all_units, text, unit_name
+from server.web.views_unapplied import written
 from sync.conflict import RULE_RECALL_ARRIVED
 from sync.fold import position_of
+from sync.removal import RULE_REMOVAL
 from sync.rows import base_of
-from sync.stamp import decode_stamp
+from sync.supplement import RULE_AFTER_CLOSE
 
 SETTLED_SHOWN_MAX = 50
+UNTOLD_MS = -1
+"""The time of what tells none, such as the first value of a row that the centre made itself."""
+
 STALE_AFTER_MS = 24 * 3_600_000
 """A machine's place older than this is marked; where it stands today is not known."""
 
@@ -24,6 +31,8 @@ class Side(Struct, frozen=True):
     value: str
     who: str
     at: int
+    shown: list[Shown] = []
+    """The value as a page prints it."""
 
 
 class Dispute(Struct, frozen=True):
@@ -36,9 +45,17 @@ class Dispute(Struct, frozen=True):
     field: str
     sides: list[Side]
     directive: str | None
+    incident: str | None
+    """The incident that somebody proposes to reopen."""
     decided_by: str
     current: str
     """What stands in the row now."""
+
+    @property
+    def has_field(self) -> bool:
+        """True when it is about one field of a row rather than about the whole of it."""
+        whole = (RULE_AFTER_CLOSE, RULE_REMOVAL)
+        return not self.directive and self.row.fields["rule"] not in whole
 
     @property
     def state(self) -> str:
@@ -61,7 +78,7 @@ class Inbox(Struct, frozen=True):
 
 
 def _side(look: Lookup, side: dict[str, Any]) -> Side:
-    at = side.get("at") or decode_stamp(side["stamp"]).wall_ms
+    at = side.get("at") or written(side["stamp"]) or UNTOLD_MS
     return Side(side["dot"], str(side.get("value") or ""), look.person(side.get("actor")), at)
 
 
@@ -91,30 +108,36 @@ def is_open(look: Lookup, conflict: Row) -> bool:
 def dispute(look: Lookup, conflict: Row) -> Dispute:
     fields = conflict.fields
     subject = look.row(fields["row_entity"], fields["row_id"])
-    sides = sorted((_side(look, one) for one in fields["sides"]), key=lambda one: one.at)
+    sides = [_worded(look, conflict, _side(look, one), one) for one in fields["sides"]]
     return Dispute(
         conflict,
         subject,
         about(look, subject),
         look.unit(fields.get("unit")),
         text(conflict, "field"),
-        sides,
+        sorted(sides, key=lambda one: one.at),
         subject.fields.get("directive") if subject else None,
+        fields["row_id"] if fields["rule"] == RULE_AFTER_CLOSE else None,
         look.person(fields.get("decided_by")),
         text(subject, str(fields.get("field") or "")),
     )
 
 
-def about(look: Lookup, subject: Row | None) -> str:
-    """A few words that say which row it is."""
-    if subject is None:
-        return ""
-    if subject.entity == "contact_phone":
-        contact = look.row("contact", subject.fields.get("contact"))
-        return f"{text(contact, 'name')} {text(contact, 'post')}".strip()
-    if subject.entity == "target":
-        return text(look.row("directive", subject.fields["directive"]), "no")
-    return text(subject, "name")
+def _worded(look: Lookup, conflict: Row, side: Side, told: dict[str, Any]) -> Side:
+    """The side with its value as a page prints it: a field's, an edit's, or a fact's name."""
+    entity, rule, value = conflict.fields["row_entity"], conflict.fields["rule"], told.get("value")
+    if rule == RULE_AFTER_CLOSE:
+        fact = "entity.help_call" if value == "help_call" else "desk.incident.closed_then"
+        shown = [Shown("", "word", fact)]
+    elif rule == RULE_REMOVAL and isinstance(value, dict):
+        shown = shown_fields(look, entity, value)
+    elif rule == RULE_REMOVAL:
+        shown = [Shown("", "word", "desk.op.remove")]
+    elif entity == "target":
+        shown = [Shown("", "word", "entity.recall" if value == "recall" else f"step.{value}")]
+    else:
+        shown = [shown_value(look, entity, text(conflict, "field"), value)]
+    return replace(side, shown=shown)
 
 
 def inbox(txn: Read) -> Inbox:

@@ -86,5 +86,5 @@ async def test_what_was_refused_is_in_the_log_with_its_words(store):
     people = {("admin", "admin"): PEOPLE["admin"]}
     verdicts = await batcher.run(Job(lambda txn: Checked([again], people)))
     assert verdicts[0].verdict == "refused"
-    raw = store._db.execute("SELECT raw FROM log WHERE seq=2").fetchone()[0]
-    assert bytes(raw) == again.raw
+    raw = (await store.read(lambda txn: txn.words(["admin/2/2"])))["admin/2/2"]
+    assert raw == again.raw

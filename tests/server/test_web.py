@@ -207,7 +207,7 @@ async def issue(world, **more):
     return await post(world, "/desk/directives/new?incident=i-d0", fields | more)
 
 
-async def test_an_order_goes_to_all_units_in_one_mutation(world):
+async def test_an_order_goes_to_all_units_in_one_commit_one_signed_mutation_each(world):
     await sign_in(world)
     before = (await world.engine.head()).seq
     response = await issue(world)
@@ -216,8 +216,9 @@ async def test_an_order_goes_to_all_units_in_one_mutation(world):
     assert order.fields["clocks"] == {"sign": 90_000} and order.fields["no"]
     found = await world.engine.store.read(lambda txn: txn.children("target", id))
     assert {s.row.fields["unit"]: s.row.fields["lead"] for s in found} == {"u1": False, "u2": True}
-    assert len({s.row.dot for s in found} | {order.dot}) == 1
-    assert (await world.engine.head()).seq == before + 3, "the test's own two, and this one"
+    assert len({s.row.dot for s in found} | {order.dot}) == 3
+    assert {s.row.arrived for s in found} == {order.arrived}
+    assert (await world.engine.head()).seq == before + 7, "four of the helper's order, and these"
 
 
 async def test_sending_the_same_form_twice_issues_one_order(world):

@@ -38,7 +38,7 @@ async def test_the_socket_says_where_the_log_stands_and_then_what_moved(centre):
         assert first == {"seq": centre.call(centre.engine.head()).seq}
         centre.order("示例", UNIT)
         poke = json.loads(await socket.recv())
-        assert (poke["scope"], poke["lane"], poke["seq"]) == ("centre", 0, first["seq"] + 1)
+        assert (poke["scope"], poke["lane"]) == ("centre", 0) and poke["seq"] > first["seq"]
 
 
 async def test_many_changes_are_told_as_few_pokes(centre):

@@ -10,7 +10,7 @@ from server.web.views import board, clocks_shown, directive_view, one_directive,
 from server.web.views_register import inbox, machines, sides_of, waiting
 from sync.fold import Clock
 from sync.merge import Write
-from sync.rows import Author, Stored, created, set_fields
+from sync.rows import Author, Moment, Stored, created, set_fields
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -26,7 +26,7 @@ class Shelf:
         dot = f"r/0/{len(self.kept) + 1}"
         stamp = f"{arrived:012x}-0000-r"
         change = Change("create", entity, id, fields)
-        stored = created(change, dot, stamp, Author(actor, 1), arrived)
+        stored = created(change, Author(actor, 1), Moment(dot, stamp, arrived))
         self.kept[entity, id] = stored
         return stored.row
 

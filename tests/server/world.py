@@ -1,5 +1,7 @@
 """A small centre for tests: a real store and application, an injected clock, reference devices."""
 
+import gzip
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +10,16 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from schema.wire import Change, EnrolReply, EnrolRequest, SyncReply
+from schema.versions import LANES
+from schema.wire import (
+    Change,
+    EnrolReply,
+    EnrolRequest,
+    Mutation,
+    SnapshotFile,
+    SnapshotPart,
+    SyncReply,
+)
 from server.accounts import enrol, new_code
 from server.app import build_app
 from server.config import Config
@@ -17,6 +28,8 @@ from server.engine import Engine
 from server.ids import uuid7
 from server.node import Node
 from server.store.sqlite import open_store
+from sync.mutation import encode_mutation, hash_of
+from sync.outbox import Saved, Tip
 from sync.replica import Identity, Replica
 from tests.e2e.centre import LiveCentre
 from tests.sync.builders import NOW
@@ -157,6 +170,13 @@ class Phone:
         id = uuid7(self.world.time())
         return self.write("target.step", 0, Change("create", "step", id, fields))
 
+    def put(self, mutation: Mutation) -> None:
+        """Put a mutation into the outbox as it is."""
+        raw = encode_mutation(mutation)
+        hash = hash_of(raw)
+        self.replica.outbox.append(Saved(mutation.lane, mutation.n, raw, hash, mutation))
+        self.replica.tips[mutation.lane] = Tip(mutation.n, hash)
+
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.reply.token}"}
@@ -169,11 +189,36 @@ class Phone:
 
     async def sync(self) -> SyncReply:
         """One round trip, taken by the replica."""
-        response = await self.post(self.body())
+        request = self.replica.request(self.signer.sign, self.world.time())
+        response = await self.post(msgspec.json.encode(request))
         assert response.status_code == 200, response.text
         reply = msgspec.json.decode(response.content, type=SyncReply)
-        self.replica.receive(reply)
+        for snapshot in self.replica.receive(reply, request, self.world.time()):
+            self.replica.fetched(snapshot, [await self.part(one) for one in snapshot.parts])
         return reply
+
+    async def part(self, part: SnapshotPart) -> SnapshotFile:
+        """The rows of one part of a snapshot, its bytes checked against its name."""
+        response = await self.world.client.get(f"/v1/snap/{part.sha256}", headers=self.headers)
+        assert response.status_code == 200, response.text
+        assert hashlib.sha256(response.content).hexdigest() == part.sha256
+        return msgspec.json.decode(gzip.decompress(response.content), type=SnapshotFile)
+
+    async def settle(self, rounds: int = 9) -> SyncReply:
+        """Sync until nothing is left to give or get; what is held stays in the outbox."""
+        device = self.replica
+        for _ in range(rounds):
+            reply = await self.sync()
+            held = {one.dot for one in reply.verdicts if one.verdict == "held"}
+            told = not device.offers and not device.unseen and not device.bad
+            whole = all(
+                device.cursors[scope].get(str(lane)) == reply.upto
+                for scope in device.cursors
+                for lane in LANES
+            )
+            if told and whole and {one.dot for one in device.outbox} <= held:
+                return reply
+        raise AssertionError("not complete")
 
     def sees(self, entity: str) -> set[str]:
         return {id for of, id in self.replica.rows if of == entity}

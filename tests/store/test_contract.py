@@ -3,12 +3,14 @@
 import asyncio
 import sqlite3
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from schema.wire import Verdict
+from schema.wire import Row, Verdict
 from server.store.protocol import Commit
 from server.store.sqlite import UnsafeSettings, connect, open_store
+from sync.digest import digest_of, total
 from sync.known import Entry
 from sync.scope import Member, memberships
 from tests.sync.builders import NOW, arrival, row, step, target
@@ -161,8 +163,79 @@ async def test_a_carried_row_that_does_not_exist_yet_spoils_no_page(store):
 async def test_a_row_that_leaves_a_scope_is_announced_by_its_id_alone(store):
     gone = Member("unit/u1", 0, "step", "s1", False)
     await store.write(lambda txn: txn.commit([commit(1, signed(1)), commit(2, members=[gone])]))
-    part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 10**6))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
     assert (part.page.rows, part.page.out) == ([], [("step", "s1")])
+
+
+async def test_from_the_beginning_nothing_is_told_of_what_left_or_was_removed(store):
+    gone = Member("unit/u1", 0, "step", "s1", False)
+    dead = replace(signed(3), row=replace(signed(3).row, removed=True))
+    await store.write(
+        lambda txn: txn.commit(
+            [commit(1, signed(1), signed(2), signed(3)), commit(2, members=[gone]), commit(3, dead)]
+        )
+    )
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 10**6))
+    assert (len(part.page.rows), part.page.out, part.complete) == (1, [], True)
+
+
+async def test_the_sum_of_a_scope_follows_what_enters_changes_leaves_and_is_removed(store):
+    async def sums() -> dict[int, int]:
+        return await store.read(lambda txn: txn.digests("unit/u1"))
+
+    async def held() -> int:
+        part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 10**6))
+        rows = [msgspec.json.decode(one, type=Row) for one in part.page.rows]
+        return total(map(digest_of, rows))
+
+    gone = Member("unit/u1", 0, "step", "s1", False)
+    changed = replace(signed(2), row=replace(signed(2).row, stamp="later"))
+    dead = replace(signed(3), row=replace(signed(3).row, removed=True))
+    for n, one in enumerate(
+        (
+            commit(1, signed(1), signed(2), signed(3)),
+            commit(2, changed),
+            commit(3, members=[gone]),
+            commit(4, dead),
+            commit(5, members=[gone]),
+        )
+    ):
+        await store.write(lambda txn, one=one: txn.commit([one]))
+        assert (await sums())[0] == await held(), n
+    assert await held() == digest_of(changed.row)
+
+
+async def test_what_is_forgotten_is_told_to_nobody_and_changes_no_sum(store):
+    gone = Member("unit/u1", 0, "step", "s1", False)
+    dead = replace(signed(3), row=replace(signed(3).row, removed=True))
+    await store.write(
+        lambda txn: txn.commit(
+            [commit(1, signed(1), signed(2), signed(3)), commit(2, members=[gone]), commit(3, dead)]
+        )
+    )
+    before = await store.read(lambda txn: txn.digests("unit/u1"))
+    await store.write(lambda txn: txn.forget(3))
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
+    assert (part.page.rows, part.page.out) == ([], [])
+    assert await store.read(lambda txn: txn.digests("unit/u1")) == before
+    assert (await store.read(lambda txn: txn.rows([("step", "s3")])))["step", "s3"].row.removed
+
+
+async def test_the_head_keeps_its_epoch_floor_and_durable_mark(store):
+    await store.write(lambda txn: txn.commit([commit(1)]))
+    head = await store.read(lambda txn: txn.head())
+    await store.write(
+        lambda txn: txn.set_head(replace(head, epoch="2-x", floor=1, durable=1, seq=9))
+    )
+    after = await store.read(lambda txn: txn.head())
+    assert (after.epoch, after.floor, after.durable, after.seq) == ("2-x", 1, 1, 1)
+
+
+async def test_the_words_of_a_mutation_are_there_as_they_came(store):
+    one = commit(1)
+    await store.write(lambda txn: txn.commit([one]))
+    found = await store.read(lambda txn: txn.words([one.entry.arrival.dot, "nobody/0/1"]))
+    assert found == {one.entry.arrival.dot: one.entry.arrival.raw}
 
 
 async def test_a_removed_row_is_sent_without_its_words_but_with_its_unit(store):

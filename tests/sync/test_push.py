@@ -4,10 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from schema.codes import Code
+from schema.versions import HELD_MS
 from schema.wire import Change, Guard
+from sync.judge import HELD_PER_REPLICA_MAX
 from sync.known import Held
 from sync.numbers import asked_for, missing_after
-from sync.push import HELD_MS, HELD_PER_REPLICA_MAX, plan_push
+from sync.push import plan_push
 from tests.sync.builders import NOW, arrival, known, recall, row, step, target
 
 
@@ -47,7 +49,7 @@ def test_a_step_of_ones_own_unit_is_applied():
 def test_a_step_for_another_unit_is_refused_and_nothing_is_written():
     plan = judge(known(*target()), arrival("other", 0, 1, "target.step", step("signed")))
     assert plan.entries[0].verdict.code == Code.NOT_YOURS
-    assert plan.entries[0].wrote == ()
+    assert [stored.row.entity for _, stored in plan.entries[0].wrote] == ["quarantine"]
 
 
 def test_a_step_that_claims_ones_own_unit_on_a_foreign_target_is_refused():

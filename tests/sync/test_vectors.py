@@ -12,8 +12,10 @@ import pytest
 from schema.policies import Policy
 from schema.wire import Change, Mutation, Row, SyncReply, Verdict
 from sync.canonical import canonical, sha256_hex
+from sync.digest import as_signed, as_text, digest_of, row_digest, total
 from sync.fold import Facts, Progress, directive_state, overdue, position_of, progress_of
 from sync.merge import Write, is_disputed, resolve
+from sync.moves import is_within, whereabouts
 from sync.mutation import Refusal, check_form, encode_mutation, hash_of, signing_bytes
 from sync.outbox import Saved, runs_to_send, settled
 from sync.pull import advance, reached, take_rows
@@ -85,7 +87,7 @@ def check_canonical(case: Case) -> None:
 def check_merge(case: Case) -> None:
     writes = [msgspec.convert(one, Write) for one in case["writes"]]
     for order in (writes, writes[::-1], writes + writes):
-        state = resolve(Policy(case["policy"]), order)
+        state = resolve(Policy(case["policy"]), order, tuple(case.get("choices", ())))
         assert state.live.dot == case["live"] and state.live.value == case["value"]
         assert [one.dot for one in state.open] == case["open"]
         assert [one.dot for one in state.heads] == case["heads"]
@@ -111,7 +113,7 @@ def check_fold(case: Case) -> None:
                 assert [one.name for one in progress.clocks if overdue(one, int(now))] == late
         case "state":
             states = [
-                Progress(1, "", one["rank"], {}, [], one["recall"], None, False, [])
+                Progress(1, "", one["rank"], {}, [], [], one["recall"], None, False, [])
                 for one in case["states"]
             ]
             assert directive_state(states) == case["state"]
@@ -121,6 +123,20 @@ def check_fold(case: Case) -> None:
             assert position_of([row(one) for one in case["moves"]]) == case["position"]
         case other:
             raise AssertionError(other)
+
+
+def check_moves(case: Case) -> None:
+    if case["kind"] == "near":
+        for a, b in ((case["a"], case["b"]), (case["b"], case["a"])):
+            assert is_within(tuple(a), tuple(b), case["metres"]) == case["near"]
+        return
+    filings = [row(one) for one in case["filings"]]
+    for order in (filings, filings[::-1], filings[1:] + filings[:1]):
+        found = whereabouts(order)
+        assert found.position == case["position"]
+        assert [[one.filing for one in move.points] for move in found.moves] == case["moves"]
+        assert [one.filing for one in found.track] == case["track"]
+        assert {one.filing: one.flag for one in found.track if one.flag} == case["flags"]
 
 
 def saved(plain: Any) -> Saved:
@@ -186,7 +202,9 @@ def follow(case: Case) -> None:
             changes = [msgspec.convert(one, Change) for one in write["changes"]]
             device.write(write["intent"], write["lane"], changes, write["now"])
         else:
-            device.receive(msgspec.convert(EMPTY_REPLY | step["reply"], SyncReply))
+            asked = device.request(lambda signed: "", 0)
+            reply = msgspec.convert(EMPTY_REPLY | step["reply"], SyncReply)
+            device.receive(reply, asked, reply.now)
         assert state_of(device) == step["then"]
 
 
@@ -204,14 +222,28 @@ def state_of(device: Replica) -> Case:
     }
 
 
+def check_digest(case: Case) -> None:
+    if case["kind"] == "row":
+        assert as_text(row_digest(row(case["row"]))) == case["digest"]
+        return
+    if case["kind"] == "counted":
+        assert as_text(digest_of(row(case["row"]))) == case["digest"]
+        return
+    digests = [int(one, 16) for one in case["digests"]]
+    assert as_text(total(digests)) == as_text(total(reversed(digests))) == case["sum"]
+    assert total(map(as_signed, digests)) == total(digests)
+
+
 CHECKS: dict[str, Callable[[Case], None]] = {
     "stamp": check_stamp,
     "canonical": check_canonical,
     "merge": check_merge,
     "form": check_form_case,
     "fold": check_fold,
+    "moves": check_moves,
     "outbox": check_outbox,
     "pull": check_pull,
+    "digest": check_digest,
 }
 
 

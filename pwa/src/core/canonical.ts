@@ -12,12 +12,17 @@ export function canonical(value: Value): string {
 
 /** Order by code points, as Python does; plain `<` puts astral characters before U+E000..U+FFFF. */
 export function byCodePoint(a: string, b: string): number {
-  const left = Array.from(a, (char) => char.codePointAt(0)!);
-  const right = Array.from(b, (char) => char.codePointAt(0)!);
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    if (left[i] !== right[i]) return left[i]! - right[i]!;
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i++) {
+    const [left, right] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (left !== right) return placeOf(left) - placeOf(right);
   }
-  return left.length - right.length;
+  return a.length - b.length;
+}
+
+/** Half a surrogate pair stands for a code point above all others. */
+function placeOf(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }
 
 /** Order of ids, dots and stamps: ASCII, so code units decide. */

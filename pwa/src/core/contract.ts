@@ -1,8 +1,9 @@
 /** Emitted from schema/ by `python3 run.py emit`; never edit it by hand, a test would tell. */
 
-export const PROTOCOL_VERSION = 1;
-export const CONTRACT_HASH = 'cf9adf6a35288934dbbf3767e095afa1a10b9336e0ffed3b4e94adb32936289c';
-export const SCHEMA_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_OLDEST = 1;
+export const CONTRACT_HASH = '5ec429c671246993995b296c6e4190440ad03a3c6b843178fa3ad79bd2fc6045';
+export const SCHEMA_VERSION = 2;
 export const SECOND_MS = 1000;
 export const MINUTE_MS = 60000;
 export const LANES = [0, 1, 2, 3, 4];
@@ -24,6 +25,10 @@ export const LAT_E6_MAX = 90000000;
 export const LON_E6_MAX = 180000000;
 export const METRES_MAX = 100000000;
 export const DRIFT_MS_MAX = 300000;
+export const DAY_MS = 86400000;
+export const HELD_MS = 432000000;
+export const SENT_MS = 1209600000;
+export const GONE_MS = 7776000000;
 
 export const CODES = [
   'bad_request',
@@ -65,6 +70,13 @@ export const CODES = [
   'server_only',
   'fact_edit',
   'order_not_held',
+  'backdated',
+  'role_cut',
+  'newer_version',
+  'mixed_home',
+  'not_quarantined',
+  'late',
+  'bad_void',
   'upload_offset',
   'upload_checksum',
   'upload_gone',
@@ -72,7 +84,18 @@ export const CODES = [
 ] as const;
 export type Code = (typeof CODES)[number];
 
-export const POLICIES = ['latest', 'fixed-once', 'authority', 'manual', 'server-only', 'append-only'] as const;
+export const TAGS = ['clock_ahead', 'before_cut', 'released', 'reoffered', 'meets_removal', 'after_close'] as const;
+export type Tag = (typeof TAGS)[number];
+
+export const POLICIES = [
+  'latest',
+  'fixed-once',
+  'authority',
+  'highest',
+  'manual',
+  'server-only',
+  'append-only',
+] as const;
 export type Policy = (typeof POLICIES)[number];
 
 export const KINDS = [
@@ -126,6 +149,8 @@ export const ENTITY_NAMES = [
   'equipment_move',
   'conflict',
   'verdict',
+  'quarantine',
+  'void',
 ] as const;
 export type EntityName = (typeof ENTITY_NAMES)[number];
 
@@ -148,6 +173,10 @@ export const INTENT_NAMES = [
   'equipment.edit',
   'conflict.decide',
   'conflict.decide_own',
+  'quarantine.release',
+  'quarantine.reject',
+  'quarantine.close',
+  'lane.void',
   'register.load',
 ] as const;
 export type IntentName = (typeof INTENT_NAMES)[number];
@@ -227,11 +256,48 @@ export interface Mutation {
   schema: number;
 }
 
+/**
+ * One mutation as its author signed it alone: enough to offer it again to a restored centre.
+ *
+ * `sig` covers the run that ends with it (see `Run`); `replica`'s public key proves it.
+ */
+export interface Proof {
+  replica: string;
+  lane: number;
+  n: number;
+  raw: string;
+  sig: string;
+}
+
 /** A contiguous run of one lane; one signature over its last hash proves all of it. */
 export interface Run {
   lane: number;
   sig: string;
   mutations: Mutation[];
+}
+
+/**
+ * A row as every reader of its scope gets it.
+ *
+ * `dot` and `stamp` are of the write that created it. `writes` holds, of each field written since,
+ * `[stamp, dot, other heads' dots…]`: an author names the dots of that list as base, or the row's
+ * `dot`. `open` holds `{field: [{dot, value, actor, stamp}]}` while a person must decide. `home`
+ * is the centre that alone judges it; elsewhere it is `provisional` until that centre has.
+ */
+export interface Row {
+  entity: string;
+  id: string;
+  seq: number;
+  dot: string;
+  stamp: string;
+  actor: string;
+  arrived: number;
+  fields: Record<string, Value>;
+  writes: Record<string, string[]>;
+  open: Record<string, Record<string, Value>[]>;
+  removed: boolean;
+  home: string;
+  provisional: boolean;
 }
 
 /** What the device says still waits, so that the centre can see who is behind. */
@@ -240,7 +306,13 @@ export interface OutboxReport {
   oldest: number | null;
 }
 
-/** One round trip: what I wrote, and where I stand. */
+/**
+ * One round trip: what I wrote, and where I stand.
+ *
+ * `bad` names pairs whose digest does not match: the answer starts them anew. After a change of
+ * epoch, `offers` are foreign mutations above the fork, and `seen` rows above it that nobody's
+ * signed bytes bring back.
+ */
 export interface SyncRequest {
   centre: string;
   epoch: string;
@@ -249,7 +321,9 @@ export interface SyncRequest {
   runs: Run[];
   cursors: Cursors;
   lanes: number[] | null;
-  bad: string[];
+  bad: [string, number][];
+  offers: Proof[];
+  seen: Row[];
   max_bytes: number;
   outbox: OutboxReport;
   clock: number;
@@ -265,43 +339,59 @@ export interface Verdict {
   code: string | null;
   detail: string | null;
   repeat: boolean;
+  tags: string[];
 }
 
 /**
- * A row as every reader of its scope gets it.
+ * Rows of one (scope, lane) in seq order. `next` is the cursor once they are stored.
  *
- * `dot` and `stamp` are of the write that created it. `writes` holds, of each field written since,
- * `[stamp, dot, other heads' dots…]`: an author names the dots of that list as base, or the row's
- * `dot`. `open` holds `{field: [{dot, value, actor, stamp}]}` while a person must decide.
+ * `proofs` are the signed bytes behind rows that a restored centre must be able to get back.
  */
-export interface Row {
-  entity: string;
-  id: string;
-  seq: number;
-  dot: string;
-  stamp: string;
-  actor: string;
-  arrived: number;
-  fields: Record<string, Value>;
-  writes: Record<string, string[]>;
-  open: Record<string, Record<string, Value>[]>;
-  removed: boolean;
-}
-
-/** Rows of one (scope, lane) in seq order. `next` is the cursor once they are stored. */
 export interface Page {
   scope: string;
   lane: number;
   next: number;
   rows: Row[];
   out: [string, string][];
+  proofs: Proof[];
+}
+
+/** A file of rows at `/v1/snap/<sha256>`, gzip, whose hash is its name; `size` in bytes. */
+export interface SnapshotPart {
+  sha256: string;
+  size: number;
+}
+
+/**
+ * All rows of (scope, lane) as they stood at `seq`, in parts, the same bytes for everyone.
+ *
+ * A device fetches the parts, stages their rows, and pulls on from `seq`.
+ */
+export interface Snapshot {
+  scope: string;
+  lane: number;
+  seq: number;
+  parts: SnapshotPart[];
+}
+
+/** What one part holds once unpacked. */
+export interface SnapshotFile {
+  scope: string;
+  lane: number;
+  seq: number;
+  rows: Row[];
+  proofs: Proof[];
 }
 
 /**
  * What became of it, and what is new. `now` is the server's clock in ms since 1970 (UTC).
  *
  * `complete` names the lanes of each scope that hold all rows up to `upto` with this answer;
- * rows of any other pair are staged until a later answer completes it.
+ * rows of any other pair are staged until a later answer completes it, and `digests` says what
+ * they then must sum to. A pair in `restart` begins from nothing here: once complete it holds what
+ * came since, and no row that did not. `fork` is the seq up to which the log of the request's
+ * epoch and this one are the same; it is null while the epoch is the present one. `durable` is the
+ * seq that survives the loss of this machine. `min_client` asks a lower protocol for an update.
  */
 export interface SyncReply {
   centre: string;
@@ -316,6 +406,25 @@ export interface SyncReply {
   durable: number;
   now: number;
   backoff: number | null;
+  snapshots: Snapshot[];
+  restart: [string, number][];
+  digests: Record<string, Record<string, string>>;
+  fork: number | null;
+  min_client: number;
+}
+
+/** The last words of a replica that may not sign in any more; `key` as at its enrolment. */
+export interface LateRequest {
+  centre: string;
+  replica: string;
+  key: string;
+  runs: Run[];
+}
+
+/** What was kept, for a person to judge. */
+export interface LateReply {
+  verdicts: Verdict[];
+  now: number;
 }
 
 /** `key` is the raw uncompressed P-256 public key (65 bytes), base64url. */
@@ -388,6 +497,8 @@ export interface IntentSpec {
   reach: string;
   /** `{entity: {field: values}}` where the intent allows less than the entity does. */
   only: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+  /** It has the lane of the lost mutation that it stands in for, not one of its own. */
+  any_lane: boolean;
 }
 
 export interface DeviceKindSpec {
@@ -502,7 +613,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
         max: 40,
         choices: ['natural', 'accident', 'health', 'security', 'help'],
       },
-      level: { policy: 'latest', kind: 'choice', required: false, max: 40, choices: ['I', 'II', 'III', 'IV'] },
+      level: { policy: 'highest', kind: 'choice', required: false, max: 40, choices: ['I', 'II', 'III', 'IV'] },
       place: { policy: 'latest', kind: 'text', required: false, max: 120, choices: [] },
       lat_e6: { policy: 'latest', kind: 'lat', required: false, max: 12, choices: [] },
       lon_e6: { policy: 'latest', kind: 'lon', required: false, max: 12, choices: [] },
@@ -864,6 +975,52 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       },
       code: { policy: 'server-only', kind: 'text', required: false, max: 40, choices: [] },
       detail: { policy: 'server-only', kind: 'text', required: false, max: 300, choices: [] },
+      tags: { policy: 'server-only', kind: 'texts', required: false, max: 12, choices: [] },
+    },
+  },
+  quarantine: {
+    lane: 1,
+    fact: false,
+    parent: null,
+    scopes: ['centre', 'actor/{author}'],
+    carries: [],
+    safety: false,
+    fields: {
+      replica: { policy: 'server-only', kind: 'text', required: true, max: 64, choices: [] },
+      dot: { policy: 'server-only', kind: 'text', required: true, max: 120, choices: [] },
+      hash: { policy: 'server-only', kind: 'text', required: true, max: 64, choices: [] },
+      verdict: { policy: 'server-only', kind: 'choice', required: true, max: 40, choices: ['quarantined', 'refused'] },
+      code: { policy: 'server-only', kind: 'text', required: false, max: 40, choices: [] },
+      detail: { policy: 'server-only', kind: 'text', required: false, max: 300, choices: [] },
+      intent: { policy: 'server-only', kind: 'text', required: false, max: 60, choices: [] },
+      author: { policy: 'server-only', kind: 'ref', required: false, max: 64, choices: [] },
+      unit: { policy: 'server-only', kind: 'ref', required: false, max: 64, choices: [] },
+      stamp: { policy: 'server-only', kind: 'text', required: false, max: 120, choices: [] },
+      changes: { policy: 'server-only', kind: 'any', required: false, max: 12, choices: [] },
+      state: {
+        policy: 'latest',
+        kind: 'choice',
+        required: true,
+        max: 40,
+        choices: ['open', 'released', 'rejected', 'closed'],
+      },
+      note: { policy: 'latest', kind: 'text', required: false, max: 500, choices: [] },
+    },
+  },
+  void: {
+    lane: 0,
+    fact: true,
+    parent: null,
+    scopes: ['centre', 'device/{replica}'],
+    carries: [],
+    safety: false,
+    fields: {
+      replica: { policy: 'append-only', kind: 'text', required: true, max: 64, choices: [] },
+      of_lane: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      n: { policy: 'append-only', kind: 'int', required: true, max: 200, choices: [] },
+      lost: { policy: 'append-only', kind: 'text', required: false, max: 64, choices: [] },
+      reason: { policy: 'append-only', kind: 'choice', required: true, max: 40, choices: ['corrupt', 'missing'] },
+      at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
     },
   },
 };
@@ -875,6 +1032,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { incident: ['create'], incident_summary: ['create'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'incident.edit': {
     lane: 1,
@@ -882,6 +1040,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { incident: ['set'], incident_summary: ['set'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'directive.issue': {
     lane: 0,
@@ -889,6 +1048,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { directive: ['create'], target: ['create'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'directive.recall': {
     lane: 0,
@@ -896,6 +1056,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { recall: ['create'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'recall.rule': {
     lane: 0,
@@ -903,6 +1064,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { ruling: ['create'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'target.step': {
     lane: 0,
@@ -912,6 +1074,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     only: {
       step: { step: ['received', 'read', 'signed', 'departed', 'arrived', 'acting', 'reported'], route: ['device'] },
     },
+    any_lane: false,
   },
   'target.stop': {
     lane: 0,
@@ -919,6 +1082,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { stop: ['create'] },
     reach: 'own',
     only: {},
+    any_lane: false,
   },
   'target.close': {
     lane: 0,
@@ -928,6 +1092,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     only: {
       step: { step: ['closed'], route: ['centre'] },
     },
+    any_lane: false,
   },
   'target.send_back': {
     lane: 0,
@@ -935,6 +1100,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { round: ['create'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'feedback.add': {
     lane: 1,
@@ -942,6 +1108,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { feedback: ['create'] },
     reach: 'own',
     only: {},
+    any_lane: false,
   },
   'help.call': {
     lane: 0,
@@ -949,6 +1116,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { help_call: ['create'] },
     reach: 'own',
     only: {},
+    any_lane: false,
   },
   'help.answer': {
     lane: 0,
@@ -956,6 +1124,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { help_answer: ['create'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'move.file': {
     lane: 1,
@@ -963,6 +1132,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { equipment_move: ['create'] },
     reach: 'own',
     only: {},
+    any_lane: false,
   },
   'contact.edit': {
     lane: 2,
@@ -970,6 +1140,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { contact: ['create', 'set', 'remove'], contact_phone: ['create', 'set', 'remove'] },
     reach: 'own',
     only: {},
+    any_lane: false,
   },
   'contact.edit_any': {
     lane: 2,
@@ -977,6 +1148,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { contact: ['create', 'set', 'remove'], contact_phone: ['create', 'set', 'remove'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'equipment.edit': {
     lane: 2,
@@ -984,6 +1156,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { equipment: ['create', 'set', 'remove'] },
     reach: 'own',
     only: {},
+    any_lane: false,
   },
   'conflict.decide': {
     lane: 1,
@@ -991,6 +1164,7 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { contact: ['set'], contact_phone: ['set'], equipment: ['set'] },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
   'conflict.decide_own': {
     lane: 1,
@@ -998,6 +1172,45 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     writes: { contact: ['set'], contact_phone: ['set'], equipment: ['set'] },
     reach: 'own',
     only: {},
+    any_lane: false,
+  },
+  'quarantine.release': {
+    lane: 1,
+    roles: ['shift_lead', 'centre_head'],
+    writes: { quarantine: ['set'] },
+    reach: 'centre',
+    only: {
+      quarantine: { state: ['released'] },
+    },
+    any_lane: false,
+  },
+  'quarantine.reject': {
+    lane: 1,
+    roles: ['shift_lead', 'centre_head'],
+    writes: { quarantine: ['set'] },
+    reach: 'centre',
+    only: {
+      quarantine: { state: ['rejected'] },
+    },
+    any_lane: false,
+  },
+  'quarantine.close': {
+    lane: 1,
+    roles: ['dispatcher', 'shift_lead', 'centre_head'],
+    writes: { quarantine: ['set'] },
+    reach: 'centre',
+    only: {
+      quarantine: { state: ['closed'] },
+    },
+    any_lane: false,
+  },
+  'lane.void': {
+    lane: 0,
+    roles: ['duty', 'unit_head', 'responder', 'steward', 'operator'],
+    writes: { void: ['create'] },
+    reach: 'own',
+    only: {},
+    any_lane: true,
   },
   'register.load': {
     lane: 2,
@@ -1011,5 +1224,6 @@ export const INTENTS: Readonly<Record<string, IntentSpec>> = {
     },
     reach: 'centre',
     only: {},
+    any_lane: false,
   },
 };

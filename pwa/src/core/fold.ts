@@ -1,4 +1,4 @@
-/** Progress, clocks and positions: folds of facts, computed the same way on both sides. */
+/** Progress and clocks: folds of facts, computed the same way on both sides. */
 
 import { byText } from './canonical.ts';
 import { RANKS, STEPS, type Row, type StepName } from './contract.ts';
@@ -31,8 +31,9 @@ export type RecallState = 'none' | 'recalling' | 'stopped' | 'done_before' | 'co
 /**
  * Where one target stands in its current round.
  *
- * `marks` are the current round's first fact of each step; an implied step has none. `old` are the steps of earlier
- * rounds, shown and never counted. `blind` tells that a signer did not know of the recall.
+ * `marks` are the current round's first fact of each step; an implied step has none. `old` are the steps of other
+ * rounds and older versions, shown and never counted; `witnesses` are further facts of a step that has its mark.
+ * `blind` tells that a signer did not know of the recall.
  */
 export interface Progress {
   round: number;
@@ -40,6 +41,7 @@ export interface Progress {
   rank: number;
   marks: Partial<Record<StepName, Mark>>;
   old: Mark[];
+  witnesses: Mark[];
   recall: RecallState;
   recallId: string | null;
   blind: boolean;
@@ -81,8 +83,9 @@ export function roundOf(rounds: readonly Row[]): number {
 export function progressOf(directive: Row, facts: Facts): Progress {
   const round = roundOf(facts.rounds);
   const every = facts.steps.map(markOf).sort((a, b) => a.at - b.at || byText(a.dot, b.dot));
+  const counts = (mark: Mark): boolean => mark.round === round && mark.version >= directive.fields.version;
   const marks: Marks = {};
-  for (const mark of every) if (mark.round === round) marks[mark.step] ??= mark;
+  for (const mark of every) if (counts(mark)) marks[mark.step] ??= mark;
   const said = facts.feedback.filter((row) => row.fields.round === round);
   const ranks = listOf(marks).map((mark) => rankOf(mark.step));
   if (said.some(isProgress)) ranks.push(RANKS.acting!);
@@ -92,7 +95,8 @@ export function progressOf(directive: Row, facts: Facts): Progress {
     step: STEPS[rank]!,
     rank,
     marks,
-    old: every.filter((mark) => mark.round !== round),
+    old: every.filter((mark) => !counts(mark)),
+    witnesses: every.filter((mark) => counts(mark) && marks[mark.step] !== mark),
     ...recallOf(facts, round, marks),
     clocks: clocksOf(directive, facts, round, marks),
   };
@@ -192,30 +196,4 @@ export function directiveState(states: readonly Pick<Progress, 'recall' | 'rank'
   if (high >= RANKS.departed!) return 'acting';
   if (low >= RANKS.signed!) return 'all_signed';
   return high >= RANKS.signed! ? 'part_signed' : 'issued';
-}
-
-/** Where a machine is, as last observed; `move` is the filing that says so. */
-export interface Position {
-  place: string | null;
-  lat_e6: number | null;
-  lon_e6: number | null;
-  accuracy_m: number | null;
-  at: number;
-  arrived: number;
-  move: string;
-}
-
-/** An observation may claim to be this much after its own arrival, no more. */
-export const CLOCK_SLACK_MS = 120_000;
-
-const observed = (row: Row): number =>
-  row.arrived ? Math.min(row.fields.at, row.arrived + CLOCK_SLACK_MS) : row.fields.at;
-
-/** Where a machine is: the newest observed filing, its time never after it arrived. */
-export function positionOf(moves: readonly Row[]): Position | null {
-  const known = moves.filter((row) => row.fields.place || row.fields.lat_e6);
-  const row = newest(known, (a, b) => observed(a) - observed(b) || byText(a.dot, b.dot));
-  if (!row) return null;
-  const { place = null, lat_e6 = null, lon_e6 = null, accuracy_m = null } = row.fields;
-  return { place, lat_e6, lon_e6, accuracy_m, at: observed(row), arrived: row.arrived, move: row.id };
 }

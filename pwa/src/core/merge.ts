@@ -78,13 +78,25 @@ const WINNERS: Partial<Record<Policy, (heads: Write[]) => Write>> = {
   'server-only': latest,
 };
 
-/** Fold a non-empty set of writes of one field. Any order, any repetition: the same state. */
-export function resolve(policy: Policy, writes: Iterable<Write>): FieldState {
+/** The rival whose value is named first; of equals, and of values never named, the latest. */
+function highest(heads: Write[], choices: readonly string[]): Write {
+  const rank = ({ value }: Write): number => (choices.includes(value) ? choices.length - choices.indexOf(value) : 0);
+  const top = Math.max(...heads.map(rank));
+  return latest(heads.filter((head) => rank(head) === top));
+}
+
+/**
+ * Fold a non-empty set of writes of one field. Any order, any repetition: the same state.
+ *
+ * `choices` are the field's, from the highest down; only the policy `highest` asks for them.
+ */
+export function resolve(policy: Policy, writes: Iterable<Write>, choices: readonly string[] = []): FieldState {
   const every = [...byDot(writes).values()];
   const heads = headsOf(every);
   if (policy === 'fixed-once' || policy === 'append-only') return { live: earliest(every), open: [], heads };
   if (!rivals(heads)) return { live: latest(heads), open: [], heads };
   if (policy === 'manual') return { live: undisputed(every, heads), open: heads, heads };
+  if (policy === 'highest') return { live: highest(heads, choices), open: [], heads };
   return { live: WINNERS[policy]!(heads), open: [], heads };
 }
 

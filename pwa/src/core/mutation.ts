@@ -16,6 +16,8 @@ import { decodeStamp } from './stamp.ts';
 
 /** `prev` of the first mutation of a lane. */
 export const FIRST_PREV = '';
+/** The intent of a mutation that stands in for one whose words were lost on this device. */
+export const VOID = 'lane.void';
 const ID_LENGTH_MAX = 64;
 
 /** Why a mutation cannot stand; `detail` names the field or row, for the person to see. */
@@ -71,7 +73,8 @@ export function hashOf(raw: string): string {
 export function checkForm(mutation: Mutation): void {
   const intent = INTENTS[mutation.intent];
   if (!intent) throw new Refusal('intent_unknown', mutation.intent);
-  if (mutation.lane !== intent.lane || !(LANES as readonly number[]).includes(mutation.lane) || mutation.n < 1) {
+  const lane = intent.any_lane ? mutation.lane : intent.lane;
+  if (mutation.lane !== lane || !(LANES as readonly number[]).includes(lane) || mutation.n < 1) {
     throw new Refusal('wrong_lane', String(mutation.lane));
   }
   if (mutation.changes.length < 1 || mutation.changes.length > CHANGES_PER_MUTATION_MAX) {
@@ -94,6 +97,13 @@ export function checkForm(mutation: Mutation): void {
       }
     }
   }
+  if (mutation.intent === VOID) checkVoid(mutation);
+}
+
+/** It names the number that it takes, and nobody else's. */
+function checkVoid({ replica, lane, n, changes }: Mutation): void {
+  const told = changes[0]!.fields;
+  if (told.replica !== replica || told.of_lane !== lane || told.n !== n) throw new Refusal('bad_void');
 }
 
 function checkChange(change: Change, entity: EntitySpec): void {

@@ -5,6 +5,7 @@ import {
   LANE_0_MUTATION_BYTES_MAX,
   MUTATION_BYTES_MAX,
   SCHEMA_VERSION,
+  TIME_MS_MIN,
   ENTITIES,
   type Change,
   type Cursors,
@@ -13,11 +14,11 @@ import {
   type Row,
   type Verdict,
 } from './contract.ts';
-import { Refusal, checkForm, encodeMutation, hashOf, serverOnlyFields } from './mutation.ts';
+import { FIRST_PREV, Refusal, VOID, checkForm, dotOf, encodeMutation, hashOf, serverOnlyFields } from './mutation.ts';
 import { dotOfSaved, type Saved, type Tip } from './outbox.ts';
 import { reached } from './pull.ts';
 import { baseOf, keyOf, type Key } from './rows.ts';
-import { utf8 } from './sha256.ts';
+import { sha256Hex, utf8 } from './sha256.ts';
 import { encodeStamp, nextStamp, type Stamp } from './stamp.ts';
 
 /** The part of a device's identity that every mutation names. */
@@ -28,6 +29,8 @@ export interface Author {
   actor: string;
 }
 
+const VOID_ID_LENGTH = 32;
+
 export type Base = Record<string, Record<string, string[]>>;
 
 /** What a person means, before it has a number. */
@@ -37,6 +40,14 @@ export interface Intention {
   base: Base;
   after: string[];
   guard: Guard[];
+}
+
+/** A mutation whose words are gone: the hash they had, where anybody knows it, and how they went. */
+export interface Lost {
+  lane: number;
+  n: number;
+  hash: string | null;
+  reason: 'corrupt' | 'missing';
 }
 
 /** A settled mutation whose overlay stays until its lanes are complete at its seq. */
@@ -80,6 +91,20 @@ export function numbered(author: Author, meant: Intention, tip: Tip, last: Stamp
   return { saved, tip: { n: saved.n, hash: saved.hash }, stamp };
 }
 
+/** The mutation that takes the number of lost words, so that whoever counts knows they will not come. */
+export function voidOf(author: Author, lost: Lost, last: Stamp, nowMs: number): Omit<Numbered, 'tip'> {
+  const { realm, replica, session, actor } = author;
+  const { lane, n } = lost;
+  const stamp = nextStamp(last, nowMs);
+  const fields = { replica, of_lane: lane, n, lost: lost.hash, reason: lost.reason, at: Math.max(nowMs, TIME_MS_MIN) };
+  const id = sha256Hex(dotOf(replica, lane, n)).slice(0, VOID_ID_LENGTH);
+  const change: Change = { op: 'create', entity: 'void', id, fields };
+  const head = { replica, lane, n, prev: FIRST_PREV, realm, stamp: encodeStamp(stamp), session, actor, intent: VOID };
+  const mutation = { ...head, changes: [change], base: {}, after: [], guard: [], schema: SCHEMA_VERSION };
+  checkForm(mutation);
+  return { saved: savedFrom(encodeMutation(mutation)), stamp };
+}
+
 function laneOfIntent(intent: string): number {
   const known = INTENTS[intent];
   if (!known) throw new Refusal('intent_unknown', intent);
@@ -101,14 +126,15 @@ export function savedFrom(raw: string): Saved {
   return savedOf({ raw, hash: hashOf(raw) });
 }
 
-/** The dots that each changed field had on this device, as `view` shows it. */
+/** The dots that this device shows, by `view`: of each field set, of all written ones for a removal. */
 export function basesOf(changes: readonly Change[], view: (key: Key) => Row | null): Base {
   const base: Base = {};
   for (const change of changes) {
     const key = keyOf(change.entity, change.id);
     const row = view(key);
-    if (change.op !== 'set' || row === null) continue;
-    base[key] = Object.fromEntries(Object.keys(change.fields).map((name) => [name, baseOf(row, name)]));
+    if (change.op === 'create' || row === null) continue;
+    const names = Object.keys(change.op === 'remove' ? row.writes : change.fields);
+    base[key] = Object.fromEntries(names.map((name) => [name, baseOf(row, name)]));
   }
   return base;
 }
@@ -124,18 +150,25 @@ export function viewOf(confirmed: Row | null, key: Key, unconfirmed: readonly Sa
   return row === null || row.removed ? null : row;
 }
 
-/** A row with one unconfirmed change on top, `arrived` 0 while it is only on this device. */
+/** What only the home can say of a row. */
+const UNTOLD = { writes: {}, open: {}, removed: false, home: '', provisional: false };
+
+/**
+ * A row with one unconfirmed change on top, `arrived` 0 while it is only on this device. A field written here names
+ * what it was based on too: whoever edits it next has seen both, also where the centre does not take the first.
+ */
 export function overlaid(row: Row | null, change: Change, saved: Saved): Row | null {
   const [{ stamp, actor }, dot] = [saved.mutation, dotOfSaved(saved)];
   if (change.op === 'remove') return null;
   if (row === null) {
     if (change.op === 'set') return null;
     const { entity, id, fields } = change;
-    return { entity, id, seq: 0, dot, stamp, actor, arrived: 0, fields, writes: {}, open: {}, removed: false };
+    return { entity, id, seq: 0, dot, stamp, actor, arrived: 0, fields, ...UNTOLD };
   }
   if (change.op === 'create') return row;
   const written = Object.keys(change.fields);
-  const writes = { ...row.writes, ...Object.fromEntries(written.map((name) => [name, [stamp, dot]])) };
+  const seen = written.map((name) => [name, [stamp, dot, ...baseOf(row, name)]]);
+  const writes = { ...row.writes, ...Object.fromEntries(seen) };
   const open = Object.fromEntries(Object.entries(row.open).filter(([name]) => !written.includes(name)));
   return { ...row, fields: { ...row.fields, ...change.fields }, writes, open, removed: false };
 }
@@ -152,8 +185,8 @@ export function overlayDone(one: Awaiting, cursors: Cursors, stagedLanes: Readon
 
 /** The verdict that a row of `device/<id>` brings when it changed after the push. */
 export function lateVerdict(row: Row): Verdict {
-  const { dot, hash, verdict, code = null, detail = null } = row.fields;
-  return { dot, hash, verdict, seq: row.seq, code, detail, repeat: false };
+  const { dot, hash, verdict, code = null, detail = null, tags } = row.fields;
+  return { dot, hash, verdict, seq: row.seq, code, detail, repeat: false, tags: tags ?? [] };
 }
 
 /** Where a settled mutation goes: its overlay waits for its rows, or its words wait for the person. */

@@ -1,6 +1,6 @@
 /** Rows as a device holds them: their keys, and the dots that an author who sees one names as base. */
 
-import { ENTITIES, type Row } from './contract.ts';
+import { ENTITIES, type Row, type Value } from './contract.ts';
 
 /** `entity/id`. */
 export type Key = string;
@@ -28,9 +28,18 @@ export function parentOf(row: Row): string | null {
   return typeof value === 'string' ? value : null;
 }
 
+/** The photos that fields name, where the entity holds photos. */
+export function photosNamed(entity: string, fields: Readonly<Record<string, Value>>): Value[] {
+  const specs = ENTITIES[entity]?.fields ?? {};
+  return Object.entries(fields).flatMap(([name, value]) =>
+    specs[name]?.kind === 'photos' && Array.isArray(value) ? value : [],
+  );
+}
+
 /** A row as it came, with what an older or terser server left out. */
 export function wholeRow(row: Row): Row {
-  return { ...row, writes: row.writes ?? {}, open: row.open ?? {}, removed: row.removed ?? false };
+  const { writes = {}, open = {}, removed = false, home = '', provisional = false } = row;
+  return { ...row, writes, open, removed, home, provisional };
 }
 
 /** Order of creation: stamp, then id. */

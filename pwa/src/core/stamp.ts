@@ -45,6 +45,16 @@ export function observe(own: Stamp, seen: Stamp, nowMs: number): Stamp {
   return { wallMs: seen.wallMs, counter: seen.counter, replica: own.replica };
 }
 
+/** The centre's clock, once told, is the least that the next stamp may show. */
+export function notBelow(own: Stamp, nowMs: number): Stamp {
+  return own.wallMs < nowMs ? startAt(own, nowMs) : own;
+}
+
+/** The clock begins anew at the centre's: it was so far ahead that its stamps were not taken. */
+export function startAt(own: Stamp, nowMs: number): Stamp {
+  return { wallMs: nowMs, counter: 0, replica: own.replica };
+}
+
 /** The stamp the server keeps: the claimed one, or one at receipt when it is far ahead. */
 export function restamp(claimed: Stamp, last: Stamp | null, nowMs: number): Stamp {
   if (claimed.wallMs <= nowMs + DRIFT_MS_MAX) return claimed;

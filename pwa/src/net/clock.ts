@@ -28,6 +28,15 @@ export class CorrectedClock {
     const receivedMs = this.ports.now();
     if (!Number.isSafeInteger(serverNowMs)) return false;
     if (receivedMs < sentMs || receivedMs - sentMs > ROUND_TRIP_MS_MAX) return false;
+    return this.take(sentMs, receivedMs, serverNowMs);
+  }
+
+  /** The centre found this clock far ahead: a rough measure is better than none. True when the offset changed. */
+  reset(sentMs: number, receivedMs: number, serverNowMs: number): boolean {
+    return this.take(Math.min(sentMs, receivedMs), receivedMs, serverNowMs);
+  }
+
+  private take(sentMs: number, receivedMs: number, serverNowMs: number): boolean {
     const offsetMs = serverNowMs - Math.floor((sentMs + receivedMs) / 2);
     if (offsetMs === this.offsetMs) return false;
     this.offsetMs = offsetMs;

@@ -1,10 +1,10 @@
 /** The facade of everything below the screens: rows, writing, photos, outbox, status. */
 
-import { ENTITIES, type Change, type Code, type EntityName, type IntentName, type Row } from '../core/contract.ts';
-import { splitDot } from '../core/mutation.ts';
-import { dotOfSaved, type Saved } from '../core/outbox.ts';
+import { TAGS, type Change, type Code, type EntityName, type IntentName, type Row } from '../core/contract.ts';
+import { dotOf, splitDot } from '../core/mutation.ts';
+import { byMaking, dotOfSaved, type Saved } from '../core/outbox.ts';
 import { basesOf } from '../core/replica.ts';
-import { keyOf } from '../core/rows.ts';
+import { keyOf, photosNamed } from '../core/rows.ts';
 import type { TabChannel } from '../store/channel.ts';
 import { Store } from '../store/store.ts';
 import { Api } from './api.ts';
@@ -15,7 +15,8 @@ import { newId } from './ids.ts';
 import { publicText, signText } from './keys.ts';
 import { preparePhoto } from './photo.ts';
 import { browserPorts, type Ports } from './ports.ts';
-import type { DeviceStatus, Identity, OutboxItem, Photo, ReceiptState, RefusedItem, WriteOptions } from './types.ts';
+import type { DamagedItem, DeviceStatus, Identity, OutboxItem, Photo } from './types.ts';
+import type { Receipt, RefusedItem, Restored, WriteOptions } from './types.ts';
 import { fetchPhoto } from './upload.ts';
 import { Work } from './work.ts';
 
@@ -64,7 +65,7 @@ export class Device {
   static async open(options: DeviceOptions = {}): Promise<Device> {
     const { name = 'lingda', app = 'lingda-pwa', ports = browserPorts() } = options;
     const channel = ports.channel(name);
-    const store = await Store.open({ name, channel, ...ports.database });
+    const store = await Store.open({ name, channel, now: ports.now, ...ports.database });
     const device = new Device({ ports, app, name, store, channel });
     await device.recall();
     store.onChange(() => device.changed());
@@ -181,7 +182,7 @@ export class Device {
 
   /** What the centre has not settled, in the order in which it was saved. */
   outbox(): OutboxItem[] {
-    const items = this.store.outbox.map((one): OutboxItem => ({
+    return byMaking(this.store.outbox).map((one): OutboxItem => ({
       dot: dotOfSaved(one.saved),
       lane: one.lane,
       intent: one.saved.mutation.intent as IntentName,
@@ -191,18 +192,19 @@ export class Device {
       state: one.held === null ? 'saved' : 'held',
       mutation: one.saved.mutation,
     }));
-    return items.sort((a, b) => (a.mutation.stamp < b.mutation.stamp ? -1 : 1));
   }
 
   /** What the ticks beside a row (`entity/id`) may say, of what this device wrote; nothing of others' rows. */
-  receiptOf(rowKey: string): ReceiptState {
+  receiptOf(rowKey: string): Receipt {
     const touches = ({ saved }: { saved: Saved }): boolean =>
       saved.mutation.changes.some((change) => keyOf(change.entity, change.id) === rowKey);
-    if (this.store.outbox.some(touches)) return { saved: true, arrived: null };
+    const taken = [...this.store.tagged, ...this.store.awaiting].filter(touches).flatMap((one) => one.tags);
+    const tags = TAGS.filter((tag) => taken.includes(tag));
+    if (this.store.outbox.some(touches)) return { saved: true, arrived: null, tags };
     const awaited = this.store.awaiting.filter(touches).pop();
     const told = this.store.memory.confirmedRow(rowKey);
     const row = told && isOf(told, this.identity?.replica ?? '') ? told : null;
-    return { saved: Boolean(awaited ?? row), arrived: awaited?.arrived ?? row?.arrived ?? null };
+    return { saved: Boolean(awaited ?? row), arrived: awaited?.arrived ?? row?.arrived ?? null, tags };
   }
 
   refused(): RefusedItem[] {
@@ -211,6 +213,7 @@ export class Device {
       verdict: one.verdict.verdict === 'quarantined' ? 'quarantined' : 'refused',
       code: one.verdict.code as Code | null,
       detail: one.verdict.detail,
+      tags: TAGS.filter((tag) => one.verdict.tags?.includes(tag)),
       at: one.at,
       mutation: one.saved.mutation,
     }));
@@ -222,6 +225,24 @@ export class Device {
     await this.store.dismiss(lane, n);
   }
 
+  /** What the disk has spoilt of own words, the newest find last. */
+  damaged(): DamagedItem[] {
+    return this.store.damaged.map(({ id, lane, n, found, refused, record }): DamagedItem => ({
+      id: id!,
+      dot: dotOf(this.identity?.replica ?? '', lane, n),
+      lane,
+      text: typeof record.raw === 'string' ? record.raw : JSON.stringify(record),
+      at: Number.isSafeInteger(record.at) ? record.at : null,
+      found,
+      refused,
+    }));
+  }
+
+  /** The person has seen what is left of the words; it leaves this device. */
+  async dismissDamaged(id: number): Promise<void> {
+    await this.store.dismissDamaged(id);
+  }
+
   /** A file with what has not reached the centre, signed, with neither token nor key. Null identity: throws. */
   async exportUnsent(): Promise<Blob> {
     const { identity, credentials, ports } = this;
@@ -230,7 +251,7 @@ export class Device {
     const unsent = this.store.outbox.map((one) => one.saved);
     const sign = (text: string): Promise<string> => signText(ports, credentials.keys, text);
     const photos = await this.unsentPhotos(unsent);
-    return exportFile({ identity, publicKey, unsent, photos, now: this.now(), sign });
+    return exportFile({ identity, publicKey, unsent, photos, damaged: this.store.damaged, now: this.now(), sign });
   }
 
   /** What waits on disk or was refused, and what unsent words name; only names when the disk is out of reach. */
@@ -258,11 +279,26 @@ export class Device {
       lastSync: shared.lastSync,
       leader: leading,
       behind: shared.behind,
+      damaged: this.store.damaged.length,
+      repairs: this.repairs(),
+      restored: this.restored(),
       storeLost: this.store.lost,
       updateNeeded: this.store.outdated || shared.updateNeeded,
       problem: shared.problem,
       secure: this.ports.secure,
     };
+  }
+
+  private repairs(): number {
+    const { bad, repairs } = this.store.standing;
+    return new Set([...bad, ...Object.keys(repairs)]).size;
+  }
+
+  private restored(): Restored | null {
+    const { outbox, standing } = this.store;
+    const own = outbox.filter((one) => one.again).length;
+    const [orders, rows] = [standing.offers.length, standing.unseen.length];
+    return own + orders + rows ? { own, orders, rows } : null;
   }
 
   /** Calls back after any change, at most once per frame. The answer ends it. */
@@ -299,9 +335,5 @@ function isOf(row: Row, replica: string): boolean {
 
 /** The photos that changes name, in fields that hold photos. */
 function photosOf(changes: readonly Change[]): Photo[] {
-  return changes.flatMap(({ entity, fields }) =>
-    Object.entries(fields)
-      .filter(([name, value]) => ENTITIES[entity]?.fields[name]?.kind === 'photos' && Array.isArray(value))
-      .flatMap(([, value]) => value as Photo[]),
-  );
+  return changes.flatMap(({ entity, fields }) => photosNamed(entity, fields) as Photo[]);
 }

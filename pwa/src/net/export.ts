@@ -24,16 +24,19 @@ export interface ExportParts {
   publicKey: string;
   unsent: readonly Saved[];
   photos: readonly UnsentPhoto[];
+  /** Records that the disk has spoilt, as they were found. */
+  damaged: readonly object[];
   now: number;
   sign: (text: string) => Promise<string>;
 }
 
 /**
  * JSON that a person can read: who, when, and each mutation. `runs` hold the exact text of each mutation with the
- * run's signature, so that the file proves itself; `photos` hold the bytes of what was not uploaded. No token and no private key is in it.
+ * run's signature, so that the file proves itself; `photos` hold the bytes of what was not uploaded, `damaged` what is left of
+ * records that the disk has spoilt. No token and no private key is in it.
  */
 export async function exportFile(parts: ExportParts): Promise<Blob> {
-  const { identity, publicKey, unsent, photos, now, sign } = parts;
+  const { identity, publicKey, unsent, photos, damaged, now, sign } = parts;
   const runs = await Promise.all(
     runsToSend(unsent, unsent.length).map(async ({ lane, signing, group }) => ({
       lane,
@@ -44,7 +47,7 @@ export async function exportFile(parts: ExportParts): Promise<Blob> {
   const mutations = unsent.map((saved) => ({ dot: dotOfSaved(saved), hash: saved.hash, mutation: saved.mutation }));
   const exported = { at: now, time: new Date(now).toISOString() };
   const file = { format: EXPORT_FORMAT, exported, identity, publicKey, count: unsent.length, runs, mutations };
-  const whole = { ...file, photos: await photosOf(photos) };
+  const whole = { ...file, photos: await photosOf(photos), damaged };
   return new Blob([JSON.stringify(whole, null, 2)], { type: 'application/json' });
 }
 

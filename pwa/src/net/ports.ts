@@ -38,6 +38,8 @@ export interface Ports {
   visible(): boolean;
   on(happening: Happening, listener: () => void): () => void;
   shrink: Shrink;
+  /** The text in a gzip file; null where the browser cannot unpack one. */
+  gunzip: ((bytes: ArrayBuffer) => Promise<string>) | null;
   /** The page may use keys, camera and position. */
   secure: boolean;
   database: DatabaseOptions;
@@ -62,9 +64,15 @@ export function browserPorts(): Ports {
     visible: () => document.visibilityState === 'visible',
     on: listenInBrowser,
     shrink: shrinkInBrowser,
+    gunzip: typeof DecompressionStream === 'undefined' ? null : gunzipInBrowser,
     secure: window.isSecureContext,
     database: {},
   };
+}
+
+export async function gunzipInBrowser(bytes: ArrayBuffer): Promise<string> {
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return new Response(unpacked).text();
 }
 
 function browserChannel(name: string): TabChannel {

@@ -1,15 +1,16 @@
 /** The body of one sync, around the exact bytes of the mutations in it. */
 
 import { LANES, PROTOCOL_VERSION, type Cursors } from '../core/contract.ts';
-import { runsToSend, type Saved } from '../core/outbox.ts';
+import { byNumber, runsToSend, type Saved } from '../core/outbox.ts';
+import type { Asking } from '../store/asking.ts';
 
 export interface RequestParts {
-  identity: { centre: string; epoch: string; replica: string };
+  identity: { centre: string; replica: string };
+  asking: Asking;
   /** What is pushed now. */
   sending: readonly Saved[];
   /** What waits in all. */
   waiting: { count: number; oldest: number | null };
-  cursors: Cursors;
   lanes: number[] | null;
   maxBytes: number;
   clock: number;
@@ -18,19 +19,19 @@ export interface RequestParts {
 
 /** JSON of a SyncRequest. Mutations are set in as saved: parsing and printing them again could change their hash. */
 export async function syncBody(parts: RequestParts, sign: (text: string) => Promise<string>): Promise<string> {
-  const { centre, epoch, replica } = parts.identity;
+  const { centre, replica } = parts.identity;
+  const { asked, bad, offers, seen } = parts.asking;
   const runs = await Promise.all(
     runsToSend(parts.sending).map(async ({ lane, signing, group }) => {
       const mutations = group.map((saved) => saved.raw).join(',');
       return `{"lane":${lane},"sig":${JSON.stringify(await sign(signing))},"mutations":[${mutations}]}`;
     }),
   );
-  // A device that lost its epoch to a foreign answer still must ask, and is told the present one.
-  const head = JSON.stringify({ centre, epoch: epoch ?? '', replica, protocol: PROTOCOL_VERSION });
+  const head = JSON.stringify({ centre, epoch: asked.epoch, replica, protocol: PROTOCOL_VERSION });
   const tail = JSON.stringify({
-    cursors: parts.cursors,
+    cursors: asked.cursors,
     lanes: parts.lanes,
-    bad: [],
+    ...{ bad, offers, seen },
     max_bytes: parts.maxBytes,
     outbox: parts.waiting,
     clock: parts.clock,
@@ -41,7 +42,7 @@ export async function syncBody(parts: RequestParts, sign: (text: string) => Prom
 
 /** The first mutations, urgent lanes first, that fit into `bytes`; at least one, if any waits. */
 export function fitting(waiting: readonly Saved[], bytes: number): Saved[] {
-  const sorted = [...waiting].sort((a, b) => a.lane - b.lane || a.n - b.n);
+  const sorted = [...waiting].sort(byNumber);
   let room = bytes;
   return sorted.filter((saved, i) => {
     room -= saved.raw.length * BYTES_PER_UNIT;

@@ -1,6 +1,6 @@
 /** Whether what came with a success is the centre's: a portal or proxy answers anything with 200. */
 
-import type { EnrolReply, SyncReply } from '../core/contract.ts';
+import type { EnrolReply, Snapshot, SnapshotFile, SyncReply } from '../core/contract.ts';
 import { Unreachable } from './api.ts';
 
 type Fields = Record<string, unknown>;
@@ -29,15 +29,32 @@ const orNull =
   (value) =>
     value === null || value === undefined || each(value);
 
+const isSha256: Check = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+const isSum: Check = (value) => typeof value === 'string' && /^[0-9a-f]{1,16}$/.test(value);
+const isPair: Check = (value) => Array.isArray(value) && value.length === 2 && isName(value[0]) && isCount(value[1]);
+const isProof = shaped({ replica: isName, lane: isCount, n: isCount, raw: isText, sig: isText });
+const isSnapshot = shaped({
+  scope: isName,
+  lane: isCount,
+  seq: isCount,
+  parts: listOf(shaped({ sha256: isSha256, size: isCount })),
+});
 const isRow = shaped({ entity: isName, id: isName, seq: isCount, dot: isText, stamp: isText, fields: isObject });
 
 const SYNC: Record<string, Check> = {
   centre: isName,
   epoch: isName,
-  verdicts: listOf(shaped({ dot: isText, hash: isText, verdict: isName, seq: isCount })),
-  missing: isObject,
+  verdicts: listOf(shaped({ dot: isText, hash: isText, verdict: isName, seq: isCount, tags: orNull(listOf(isText)) })),
+  missing: mapOf(listOf(isCount)),
   pages: listOf(
-    shaped({ scope: isName, lane: isCount, next: isCount, rows: listOf(isRow), out: orNull(listOf(listOf(isText))) }),
+    shaped({
+      scope: isName,
+      lane: isCount,
+      next: isCount,
+      rows: listOf(isRow),
+      out: orNull(listOf(listOf(isText))),
+      proofs: orNull(listOf(isProof)),
+    }),
   ),
   complete: mapOf(listOf(isCount)),
   gained: listOf(isName),
@@ -45,6 +62,23 @@ const SYNC: Record<string, Check> = {
   upto: isCount,
   now: isTime,
   backoff: orNull(isCount),
+  durable: orNull(isCount),
+  snapshots: orNull(listOf(isSnapshot)),
+  restart: orNull(listOf(isPair)),
+  digests: orNull(mapOf(mapOf(isSum))),
+  fork: orNull(isCount),
+  min_client: orNull(isCount),
+};
+
+/** What a centre of the first protocol leaves out. */
+const UNSAID = { durable: 0, snapshots: [], restart: [], digests: {}, fork: null, min_client: 0 };
+
+const PART: Record<string, Check> = {
+  scope: isName,
+  lane: isCount,
+  seq: isCount,
+  rows: listOf(isRow),
+  proofs: orNull(listOf(isProof)),
 };
 
 const ENROL: Record<string, Check> = {
@@ -60,7 +94,15 @@ const ENROL: Record<string, Check> = {
 export function syncReplyOf(text: string, centre: string): SyncReply {
   const value = checked(parsed(text), SYNC);
   if (value.centre !== centre) throw new Unreachable('another centre answered');
-  return value as unknown as SyncReply;
+  const said = Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
+  return { backoff: null, ...UNSAID, ...said } as unknown as SyncReply;
+}
+
+/** One part of this snapshot. Throws Unreachable when it is anything else. */
+export function snapshotFileOf(text: string, { scope, lane, seq }: Snapshot): SnapshotFile {
+  const value = checked(parsed(text), PART);
+  if (value.scope !== scope || value.lane !== lane || value.seq !== seq) throw new Unreachable('another snapshot');
+  return value as unknown as SnapshotFile;
 }
 
 /** The answer to an enrolment. Throws Unreachable when it is anything else. */

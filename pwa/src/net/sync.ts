@@ -1,16 +1,19 @@
 /** The loop that keeps device and centre alike: push what waits, pull until every lane is complete, again later. */
 
-import { PULL_BYTES_MAX, PULL_BYTES_MIN, type Cursors, type SyncReply } from '../core/contract.ts';
+import { PULL_BYTES_MAX, PULL_BYTES_MIN, PUSH_BYTES_MAX, type Cursors, type SyncReply } from '../core/contract.ts';
 import type { Saved } from '../core/outbox.ts';
+import { pairKey } from '../core/pairs.ts';
 import type { Key } from '../core/rows.ts';
+import type { Asking } from '../store/asking.ts';
 import type { Store } from '../store/store.ts';
-import { ProblemError, type Api } from './api.ts';
+import { ProblemError, Unreachable, type Api } from './api.ts';
 import { backoffMs } from './backoff.ts';
 import type { CorrectedClock } from './clock.ts';
 import type { Ports } from './ports.ts';
 import { Rate } from './rate.ts';
 import { fitting, isWhole, syncBody } from './request.ts';
 import { syncReplyOf } from './shape.ts';
+import { Snapshots } from './snapshots.ts';
 import { troubleOf, type Trouble } from './trouble.ts';
 import type { Identity } from './types.ts';
 
@@ -20,9 +23,14 @@ export const POLL_LIVE_MS = 60_000;
 /** More than this waiting above lane 0, and lane 0 goes alone beforehand. */
 const HEAVY_BYTES = 32 * 1024;
 const FIRST_RATE_BYTES_PER_MS = 128;
+/** A request is at most as large as the centre takes one: half of it own words, the rest offers and rows to report. */
+const PUSH_WORDS_BYTES_MAX = PUSH_BYTES_MAX / 2;
+const PUSH_OFFERS_BYTES_MAX = PUSH_BYTES_MAX / 8;
+/** A snapshot that is replaced so often before it came is not asked for at once any more. */
+const REPLACED_MAX = 3;
 
 export interface SyncParts {
-  ports: Pick<Ports, 'now' | 'random' | 'later' | 'visible'>;
+  ports: Pick<Ports, 'now' | 'random' | 'later' | 'visible' | 'subtle' | 'gunzip'>;
   api: Api;
   store: Store;
   clock: CorrectedClock;
@@ -33,8 +41,10 @@ export interface SyncParts {
   live: () => boolean;
   /** Rows that are on disk now, in memory too. */
   taken: (keys: ReadonlySet<Key>) => void;
-  /** The centre's log is another one. */
-  epoch: (epoch: string) => Promise<void>;
+  /** The centre's log is another one, and the identity on disk says so. */
+  moved: (epoch: string) => void;
+  /** The oldest protocol that the centre wants to be spoken. */
+  wants: (protocol: number) => void;
   failed: (error: unknown) => void;
   /** A mutation saved at this time waits a little yet. */
   notYet: (saved: Saved, at: number) => boolean;
@@ -53,6 +63,8 @@ export class SyncLoop {
   private failure: Trouble | null = null;
   private readonly parts: SyncParts;
   private readonly rate = new Rate(FIRST_RATE_BYTES_PER_MS);
+  private readonly snapshots: Snapshots;
+  private replaced = 0;
   private wanted = false;
   private again = false;
   private beside = false;
@@ -65,6 +77,7 @@ export class SyncLoop {
 
   constructor(parts: SyncParts) {
     this.parts = parts;
+    this.snapshots = new Snapshots(parts);
   }
 
   get problem(): Trouble | null {
@@ -165,31 +178,69 @@ export class SyncLoop {
   /** One request and its answer, on disk when it resolves. `more`: another round would get further. */
   private async round(lanes: number[] | null): Promise<{ more: boolean; backoff: number | null }> {
     const maxBytes = this.rate.bytes(PULL_BYTES_MIN, PULL_BYTES_MAX);
-    const sending = fitting(this.sendable(lanes), maxBytes);
-    sending.forEach((saved) => this.underWay.add(saved.hash));
+    const chosen = fitting(this.sendable(lanes), Math.min(maxBytes, PUSH_WORDS_BYTES_MAX));
+    chosen.forEach((saved) => this.underWay.add(saved.hash));
     try {
-      const reply = await this.send(sending, lanes, maxBytes);
-      const backoff = reply.backoff ?? null;
-      if (reply.epoch === this.parts.identity()?.epoch) return { more: await this.take(reply, lanes), backoff };
-      await this.parts.epoch(reply.epoch);
-      return { more: true, backoff };
+      const sending = await this.parts.store.intact(chosen);
+      const exchange = await this.send(sending, lanes, maxBytes);
+      return { more: await this.take(exchange, lanes), backoff: exchange.reply.backoff };
     } finally {
-      sending.forEach((saved) => this.underWay.delete(saved.hash));
+      chosen.forEach((saved) => this.underWay.delete(saved.hash));
     }
   }
 
   /** Takes an answer. True when it got this device further, and another round would get it further still. */
-  private async take(reply: SyncReply, lanes: number[] | null): Promise<boolean> {
-    const { store, taken } = this.parts;
-    const [before, waitingBefore] = [await store.cursors(), store.outbox.length];
-    taken(await store.take(reply));
-    await this.noteGrants(reply, before);
+  private async take(exchange: Exchange, lanes: number[] | null): Promise<boolean> {
+    const { store, taken, moved, wants } = this.parts;
+    const { reply, asking } = exchange;
+    const before = [await store.cursors(), this.owed()] as const;
+    wants(reply.min_client);
+    const told = await store.take(reply, asking.asked);
+    taken(told.keys);
+    if (told.clockAhead) await this.resetClock(exchange);
+    await this.noteGrants(reply, before[0]);
+    if (told.identity) {
+      moved(told.identity.epoch);
+      return true;
+    }
+    const anew = await this.fetchSnapshots(reply);
     if (lanes) return true;
     const cursors = await store.cursors();
-    const whole = isWhole(reply.complete, cursors);
+    const whole = isWhole(reply.complete, cursors) && !store.standing.restarting.length;
     await this.noteWhole(whole, reply.now);
-    const further = JSON.stringify(before) !== JSON.stringify(cursors) || store.outbox.length < waitingBefore;
-    return further && (!whole || this.sendable(null).length > 0);
+    const further = JSON.stringify(before[0]) !== JSON.stringify(cursors) || this.owed() < before[1];
+    return anew || this.isNewlyBad(asking) || (further && (!whole || this.isOwing()));
+  }
+
+  /** True when the centre has replaced a snapshot meanwhile: it offers another one when asked again. */
+  private async fetchSnapshots(reply: SyncReply): Promise<boolean> {
+    if (!reply.snapshots.length) return false;
+    const here = await this.snapshots.fetch(reply.snapshots);
+    this.replaced = here ? 0 : this.replaced + 1;
+    if (this.replaced > REPLACED_MAX) throw new Unreachable('each snapshot was replaced before it came');
+    return !here;
+  }
+
+  private async resetClock({ sentMs, receivedMs, reply }: Exchange): Promise<void> {
+    const { clock, store } = this.parts;
+    if (clock.reset(sentMs, receivedMs, reply.now)) await store.write({ offset: clock.offsetMs });
+  }
+
+  /** How much the centre still has to hear of: own words, and after a change of epoch those of others. */
+  private owed(): number {
+    const { outbox, standing } = this.parts.store;
+    return outbox.length + standing.offers.length + standing.unseen.length;
+  }
+
+  private isOwing(): boolean {
+    const { offers, unseen } = this.parts.store.standing;
+    return this.sendable(null).length + offers.length + unseen.length > 0;
+  }
+
+  /** The answer showed that a pair differs, and the request had not asked for it yet. */
+  private isNewlyBad({ bad }: Asking): boolean {
+    const asked = new Set(bad.map((pair) => pairKey(...pair)));
+    return this.parts.store.standing.bad.some((pair) => !asked.has(pair));
   }
 
   /** Whether anything is granted at all: an answer may take the last scope away, or bring the first. */
@@ -227,13 +278,14 @@ export class SyncLoop {
       .filter((saved) => !this.underWay.has(saved.hash));
   }
 
-  private async send(sending: Saved[], lanes: number[] | null, maxBytes: number): Promise<SyncReply> {
+  private async send(sending: Saved[], lanes: number[] | null, maxBytes: number): Promise<Exchange> {
     const { ports, api, clock, store, sign, app } = this.parts;
+    const asking = await store.asking(lanes, Math.min(maxBytes, PUSH_OFFERS_BYTES_MAX));
     const request = {
       identity: this.parts.identity()!,
-      sending,
+      asking,
+      sending: asking.wordsWait ? [] : sending,
       waiting: { count: store.outbox.length, oldest: least(store.outbox.map((one) => one.at)) },
-      cursors: await store.cursors(),
       lanes,
       maxBytes,
       clock: ports.now(),
@@ -246,10 +298,19 @@ export class SyncLoop {
       length += text.length;
       return syncReplyOf(text, request.identity.centre);
     });
-    this.rate.measured(length, ports.now() - sentMs);
+    const receivedMs = ports.now();
+    this.rate.measured(length, receivedMs - sentMs);
     if (clock.measure(sentMs, reply.now)) await store.write({ offset: clock.offsetMs });
-    return reply;
+    return { asking, reply, sentMs, receivedMs };
   }
+}
+
+/** One request and its answer, with the device clock's times of both. */
+interface Exchange {
+  asking: Asking;
+  reply: SyncReply;
+  sentMs: number;
+  receivedMs: number;
 }
 
 function least(times: number[]): number | null {

@@ -1,6 +1,6 @@
 /** What the screens see of the device: the types of the facade in `device.ts`. */
 
-import type { Code, DeviceKindName, IntentName, Mutation, Role, Value } from '../core/contract.ts';
+import type { Code, DeviceKindName, IntentName, Mutation, Role, Tag, Value } from '../core/contract.ts';
 import type { Trouble } from './trouble.ts';
 
 export type { Trouble };
@@ -51,14 +51,45 @@ export interface RefusedItem {
   verdict: 'refused' | 'quarantined';
   code: Code | null;
   detail: string | null;
+  /** What a person should know of it beside the reason. */
+  tags: Tag[];
   at: number;
   mutation: Mutation;
+}
+
+/** Something written here that the disk has spoilt. It stays until a person has seen it, and is in the export file. */
+export interface DamagedItem {
+  id: number;
+  dot: string;
+  lane: number;
+  /** What of the text is left, as it was found. */
+  text: string;
+  /** Corrected ms at which it was saved, where that is known, and at which the damage was found. */
+  at: number | null;
+  found: number;
+  /** The centre had the words, and had refused them. */
+  refused: boolean;
+}
+
+/** The centre was restored from a backup; what this device still has to bring it. */
+export interface Restored {
+  /** Own mutations that it had, and lacks now. */
+  own: number;
+  /** Signed orders of others. */
+  orders: number;
+  /** Rows to report that nobody's signed words bring back. */
+  rows: number;
 }
 
 /** For ✓ (saved on this device) and ✓✓ (`arrived`: when the centre had it, by the centre's clock). */
 export interface ReceiptState {
   saved: boolean;
   arrived: number | null;
+}
+
+export interface Receipt extends ReceiptState {
+  /** Remarks of the centre on what it took. */
+  tags: Tag[];
 }
 
 export interface DeviceStatus {
@@ -80,6 +111,12 @@ export interface DeviceStatus {
   leader: boolean;
   /** The last answer left some lane incomplete. */
   behind: boolean;
+  /** Records that the disk has spoilt and nobody has looked at yet. */
+  damaged: number;
+  /** Parts of the data that differ from the centre's and are fetched anew. */
+  repairs: number;
+  /** Null unless the centre was restored and still lacks something that this device has. */
+  restored: Restored | null;
   /** The database failed twice: the screen asks to reopen. */
   storeLost: boolean;
   /** Another tab has a newer version of the app, or the centre asks for one. */

@@ -3,6 +3,7 @@
 import { BLOB_CHUNK_BYTES_MAX } from '../core/contract.ts';
 import { utf8 } from '../core/sha256.ts';
 import type { BlobRecord } from '../store/database.ts';
+import { StoreFull } from '../store/guard.ts';
 import type { Store } from '../store/store.ts';
 import { ProblemError, Unreachable, type Api, type Call } from './api.ts';
 import { BACKOFF_MS_MAX, backoffMs } from './backoff.ts';
@@ -198,10 +199,17 @@ export async function fetchPhoto(
   try {
     const blob = await api.ask({ method: 'GET', path: `/v1/blob/${sha256}` }, (response) => response.blob());
     if ((await sha256OfBlob(ports, blob)) !== sha256) return null;
-    await store.blobs.add({ sha256, blob, size: blob.size, type: blob.type, state: 'fetched', upload: null });
+    await keepCopy(store, { sha256, blob, size: blob.size, type: blob.type, state: 'fetched', upload: null });
     return blob;
   } catch (error) {
     if (error instanceof ProblemError || error instanceof Unreachable) return null;
     throw error;
   }
+}
+
+/** A photo that finds no room is shown all the same. */
+async function keepCopy(store: Store, record: BlobRecord): Promise<void> {
+  await store.blobs.add(record).catch((error: unknown) => {
+    if (!(error instanceof StoreFull)) throw error;
+  });
 }

@@ -1,6 +1,6 @@
 /** What goes on behind the screens of one tab: leading or following, syncing, the open line, receipts, uploads. */
 
-import type { Code } from '../core/contract.ts';
+import { PROTOCOL_VERSION, type Code } from '../core/contract.ts';
 import type { Saved } from '../core/outbox.ts';
 import type { Key } from '../core/rows.ts';
 import type { TabChannel } from '../store/channel.ts';
@@ -18,7 +18,10 @@ import { SyncLoop } from './sync.ts';
 import { troubleOf, type Trouble } from './trouble.ts';
 import type { Identity } from './types.ts';
 import { Uploader } from './upload.ts';
+import { Watchdog } from './watchdog.ts';
 
+/** How long after a sync the disk is looked through, one pair each time. */
+export const RECHECK_MS = 60_000;
 /** Each device draws how long its receipts of routine orders wait, up to this, so that a thousand phones do not answer at once. */
 const ROUTINE_RECEIPT_MS_MAX = 2_000;
 const UPDATE_CODES: ReadonlySet<Code> = new Set(['protocol']);
@@ -45,6 +48,8 @@ export class Work {
   private readonly sync: SyncLoop;
   private readonly live: Live;
   private readonly uploader: Uploader;
+  private readonly watchdog: Watchdog;
+  private cancelRecheck: (() => void) | null = null;
   private readonly receipts: Receipts;
   /** The leading tab's words, while another one leads. */
   private told: SharedStatus | null = null;
@@ -75,10 +80,17 @@ export class Work {
       sign: (text) => this.sign(text),
       live: () => this.live.up,
       taken: (keys) => this.taken(keys),
-      epoch: (epoch) => this.newEpoch(epoch),
+      moved: (epoch) => parts.adopt({ ...identity()!, epoch }),
+      wants: (protocol) => this.noteWanted(protocol),
       failed: (error) => this.failed(error),
       notYet: (saved, at) => this.notYet(saved, at),
-      synced: () => this.upload(),
+      synced: () => this.synced(),
+    });
+    this.watchdog = new Watchdog({
+      ports,
+      up: () => this.live.up,
+      waiting: () => store.outbox.filter((one) => one.held === null).map((one) => one.hash),
+      stalled: () => this.stalled(),
     });
     api.onAnswer = () => this.connection.heard();
   }
@@ -137,6 +149,8 @@ export class Work {
     this.unlisten.forEach((end) => end());
     this.sync.stop();
     this.live.stop();
+    this.watchdog.stop();
+    this.cancelRecheck?.();
     this.connection.stop();
     this.leader.stop();
   }
@@ -160,6 +174,7 @@ export class Work {
     this.changed();
     if (!this.parts.identity()) return;
     this.live.start();
+    this.watchdog.start();
     this.sync.start();
     void this.receipt(this.receipts.afterStart());
     this.quietly(this.uploader.count());
@@ -188,7 +203,35 @@ export class Work {
 
   private async moved(scope: string, lane: number, seq: number): Promise<void> {
     const cursors = await this.parts.store.cursors();
-    if ((cursors[scope]?.[lane] ?? 0) < seq) this.sync.kick();
+    if ((cursors[scope]?.[lane] ?? 0) >= seq) return;
+    if (lane === 0) this.sync.urgent();
+    else this.sync.kick();
+  }
+
+  /** The line is open and settles nothing: another one may. */
+  private stalled(): void {
+    this.live.restart();
+    this.sync.kick();
+  }
+
+  private noteWanted(protocol: number): void {
+    const needed = protocol > PROTOCOL_VERSION;
+    if (needed === this.updateNeeded) return;
+    this.updateNeeded = needed;
+    this.changed();
+  }
+
+  private synced(): void {
+    this.quietly(this.uploader.run());
+    this.cancelRecheck ??= this.parts.ports.later(RECHECK_MS, () => {
+      this.cancelRecheck = null;
+      if (this.leading && !this.sync.syncing) this.quietly(this.recheck());
+    });
+  }
+
+  private async recheck(): Promise<void> {
+    const { store, ports } = this.parts;
+    if (await store.recheck(() => new Promise((resolve) => ports.later(0, resolve)))) this.sync.kick();
   }
 
   /** The rows are on disk: now, and not before, their receipts may be written. */
@@ -218,16 +261,6 @@ export class Work {
   private notYet(saved: Saved, at: number): boolean {
     const age = this.parts.clock.now() - at;
     return age >= 0 && age < this.spreadMs && isRoutineReceipt(saved, this.parts.store);
-  }
-
-  private upload(): void {
-    this.quietly(this.uploader.run());
-  }
-
-  private async newEpoch(epoch: string): Promise<void> {
-    const identity = { ...this.parts.identity()!, epoch };
-    await this.parts.store.newEpoch(identity);
-    this.parts.adopt(identity);
   }
 
   private failed(error: unknown): void {

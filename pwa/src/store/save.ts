@@ -1,11 +1,11 @@
 /** Saving mutations: number, chain, stamp, bytes and photos in one transaction, or nothing at all. */
 
-import type { Stamp } from '../core/stamp.ts';
 import { INTENTS } from '../core/contract.ts';
 import { Refusal } from '../core/mutation.ts';
 import { NO_TIP, type Saved, type Tip } from '../core/outbox.ts';
 import { numbered, savedOf, type Author, type Intention } from '../core/replica.ts';
 import type { Database, OutboxRecord } from './database.ts';
+import { stampOf, tipKey } from './shelves.ts';
 
 export interface SaveRequest {
   meant: Intention;
@@ -26,7 +26,6 @@ export interface SaveResult {
 /** Nobody is enrolled on this device. */
 export class NotEnrolled extends Error {}
 
-const tipKey = (lane: number): string => `tip/${lane}`;
 const onceKey = (mark: string): string => `once/${mark}`;
 
 /**
@@ -79,7 +78,7 @@ async function append(database: Database, request: SaveRequest): Promise<SaveRes
   const tip = await database.read<Tip>(tipKey(laneOf(request)), NO_TIP);
   const author = await database.read<Author | null>('identity', null);
   if (!author) throw new NotEnrolled('no identity');
-  const last = await database.read<Stamp>('stamp', { wallMs: 0, counter: 0, replica: author.replica });
+  const last = await stampOf(database, author.replica);
   const next = numbered(author, request.meant, tip, last, request.nowMs);
   await database.meta.bulkPut([
     { key: tipKey(next.saved.lane), value: next.tip },

@@ -1,16 +1,20 @@
 /** One device's memory on disk: what was saved is on disk, what is read comes from memory. */
 
-import type { Cursors, Row, SyncReply } from '../core/contract.ts';
-import type { Saved } from '../core/outbox.ts';
+import { TAGS, type Cursors, type Row, type Snapshot, type SnapshotFile, type SyncReply } from '../core/contract.ts';
+import { byMaking, type Saved } from '../core/outbox.ts';
 import { Refusal } from '../core/mutation.ts';
+import { pairKey, type PairKey } from '../core/pairs.ts';
 import { savedOf } from '../core/replica.ts';
 import { keyOf, type Key } from '../core/rows.ts';
-import { NO_CHANNEL, type TabChannel } from './channel.ts';
-import { openAll } from './codec.ts';
+import { asking, type Asking } from './asking.ts';
 import { BlobShelf } from './blobs.ts';
+import { NO_CHANNEL, type TabChannel } from './channel.ts';
+import { isRow } from './closing.ts';
+import { openAll } from './codec.ts';
 import {
   Database,
   type AwaitingRecord,
+  type DamagedRecord,
   type DatabaseOptions,
   type OutboxRecord,
   type RefusedRecord,
@@ -19,11 +23,17 @@ import {
 import { DraftShelf } from './drafts.ts';
 import { Guard } from './guard.ts';
 import { Memory } from './memory.ts';
+import { isSound, markBad } from './recheck.ts';
 import { saveMutations, type SaveRequest, type SaveResult } from './save.ts';
-import { takeReply } from './take.ts';
+import { isIntact, setAside } from './shelves.ts';
+import { closeSnapshot, partsHere, stagePart } from './snapshot.ts';
+import { AT_REST, readStanding, type Standing } from './standing.ts';
+import { takeReply, type Asked, type Taken } from './take.ts';
 
 export interface StoreOptions extends DatabaseOptions {
   name: string;
+  /** The device's own clock, ms since 1970. */
+  now: () => number;
   channel?: TabChannel;
 }
 
@@ -39,6 +49,15 @@ export class Store {
   outbox: With<OutboxRecord>[] = [];
   awaiting: With<AwaitingRecord>[] = [];
   refused: With<RefusedRecord>[] = [];
+  /** Own mutations that were taken with a remark. */
+  tagged: With<AwaitingRecord>[] = [];
+  /** Own words that the disk has spoilt, as far as they are left. */
+  damaged: DamagedRecord[] = [];
+  standing: Standing = AT_REST;
+  private readonly now: () => number;
+  /** Answers taken since this tab began. */
+  private answers = 0;
+  private rechecked: PairKey = '';
   private readonly database: Database;
   private readonly guard: Guard;
   private readonly channel: TabChannel;
@@ -46,7 +65,8 @@ export class Store {
   private last: Promise<unknown> = Promise.resolve();
 
   private constructor(options: StoreOptions) {
-    const { name, channel = NO_CHANNEL, ...factory } = options;
+    const { name, now, channel = NO_CHANNEL, ...factory } = options;
+    this.now = now;
     this.database = new Database(name, factory);
     this.guard = new Guard(this.database, () => this.tell(null));
     this.blobs = new BlobShelf(this.guard);
@@ -101,17 +121,84 @@ export class Store {
     });
   }
 
-  /** Takes an answer of the centre; on disk and in memory when it resolves. The keys of rows that changed. */
-  async take(reply: SyncReply): Promise<ReadonlySet<Key>> {
-    return this.inTurn(async () => {
-      const taken = await this.guard.run((database) => takeReply(database, reply));
+  /** What the next request says of this device; the answer is taken with `asked`. */
+  asking(lanes: number[] | null, bytes: number): Promise<Asking> {
+    return this.guard.run((database) => asking(database, lanes, bytes));
+  }
+
+  /** Takes an answer of the centre; on disk and in memory when it resolves. What changed. */
+  async take(reply: SyncReply, asked: Asked | null = null): Promise<Omit<Taken, 'rows'> & { keys: ReadonlySet<Key> }> {
+    const told = await this.inTurn(async () => {
+      const taken = await this.guard.run((database) => takeReply(database, reply, asked));
+      this.answers++;
+      this.standing = taken.standing ?? this.standing;
       await this.remember(taken.rows);
       const before = keysOf(this.unconfirmed());
       if (taken.lists) await this.loadLists();
       const keys = new Set([...taken.rows.keys(), ...(taken.lists ? before : [])]);
       this.channel.post({ kind: 'changed', keys: [...taken.rows.keys()], lists: taken.lists });
       if (keys.size || taken.lists) this.tell(keys);
-      return new Set(taken.rows.keys());
+      return { ...taken, keys: new Set(taken.rows.keys()) };
+    });
+    if (told.identity) this.channel.post({ kind: 'all' });
+    return told;
+  }
+
+  /** The parts of a snapshot that are here already, by hash. */
+  partsHere(snapshot: Snapshot): Promise<Set<string>> {
+    return this.guard.run((database) => partsHere(database, snapshot));
+  }
+
+  stagePart(file: SnapshotFile, sha256: string): Promise<void> {
+    return this.guard.run((database) => stagePart(database, file, sha256));
+  }
+
+  /** All parts are here: pages follow from its seq. False while one is not. */
+  closeSnapshot(snapshot: Snapshot): Promise<boolean> {
+    return this.guard.run((database) => closeSnapshot(database, snapshot));
+  }
+
+  /**
+   * Those of these mutations that still lie in the outbox as they were saved. What the disk spoilt meanwhile is mended
+   * from memory; what cannot be mended is moved aside.
+   */
+  async intact(saved: readonly Saved[]): Promise<Saved[]> {
+    if (!saved.length) return [];
+    return this.inTurn(async () => {
+      const numbers = saved.map(({ lane, n }): [number, number] => [lane, n]);
+      const records = await this.guard.run((database) => database.outbox.bulkGet(numbers));
+      const isSame = (record: OutboxRecord | undefined, i: number): boolean =>
+        record === undefined || (record.raw === saved[i]!.raw && record.hash === saved[i]!.hash);
+      if (!records.every(isSame)) await this.listsChanged();
+      const here = new Set(this.outbox.map((one) => one.saved));
+      return saved.filter((one, i) => records[i] !== undefined && here.has(one));
+    });
+  }
+
+  /**
+   * Looks through the next pair on the disk; what a pair that begins anew holds is about to go. True when it is not
+   * what was put there: it will be asked for anew.
+   */
+  async recheck(pause: () => Promise<void>): Promise<boolean> {
+    const anew = new Set(this.standing.restarting);
+    const known = Object.keys(this.standing.sums)
+      .filter((one) => !anew.has(one))
+      .sort();
+    const pair = known.find((one) => one > this.rechecked) ?? known[0];
+    if (pair === undefined) return false;
+    this.rechecked = pair;
+    const began = this.answers;
+    const overtaken = (): boolean => this.answers !== began;
+    if (await this.guard.run((database) => isSound(database, pair, { pause, overtaken }))) return false;
+    await this.inTurn(() => this.markBad([pair]));
+    return true;
+  }
+
+  /** A person has seen the spoilt words, or has them in a file: they go. */
+  async dismissDamaged(id: number): Promise<void> {
+    await this.inTurn(async () => {
+      await this.guard.run((database) => database.damaged.delete(id));
+      await this.listsChanged();
     });
   }
 
@@ -119,14 +206,6 @@ export class Store {
   async dismiss(lane: number, n: number): Promise<void> {
     await this.inTurn(async () => {
       await this.guard.run((database) => database.refused.delete([lane, n]));
-      await this.listsChanged();
-    });
-  }
-
-  /** The log of the centre is another one: rows stay until it tells them anew, and sent work is offered again. */
-  async newEpoch(identity: object): Promise<void> {
-    await this.inTurn(async () => {
-      await this.guard.run((database) => startOver(database, identity));
       await this.listsChanged();
     });
   }
@@ -176,7 +255,7 @@ export class Store {
 
   /** Own mutations whose rows have not come back, oldest first. */
   unconfirmed(): Saved[] {
-    return [...this.awaiting, ...this.outbox].map((one) => one.saved);
+    return byMaking<{ saved: Saved }>([...this.awaiting, ...this.outbox]).map((one) => one.saved);
   }
 
   /** Resolves once memory holds all that other tabs have told so far. */
@@ -211,28 +290,65 @@ export class Store {
     await this.remember(new Map(keys.map((key, i) => [key, records[i] ?? null])));
   }
 
+  /** What the disk no longer gives back is not shown, and is asked for anew. */
   private async remember(records: ReadonlyMap<Key, RowRecord | null>): Promise<void> {
     const kept = [...records.values()].filter((record) => record !== null);
-    const rows: Row[] = await openAll(kept.map((record) => record.body));
+    const rows: (Row | undefined)[] = await openAll(kept.map((record) => record.body));
     for (const [key, record] of records) if (record === null) this.memory.confirm(key, null);
-    for (const row of rows) this.memory.confirm(keyOf(row.entity, row.id), row);
+    const spoilt = kept.filter(({ key }, i) => !isRow(rows[i], key));
+    rows.forEach((row, i) => isRow(row, kept[i]!.key) && this.memory.confirm(kept[i]!.key, row));
+    if (spoilt.length)
+      await this.markBad(spoilt.flatMap(({ scopes, lane }) => scopes.map((one) => pairKey(one, lane))));
+  }
+
+  private async markBad(pairs: readonly PairKey[]): Promise<void> {
+    await this.guard.run((database) => markBad(database, [...new Set(pairs)]));
+    await this.listsChanged();
   }
 
   private async loadLists(): Promise<void> {
-    const lists = await this.guard.run((database) =>
-      database.transaction('r', [database.outbox, database.awaiting, database.refused], () =>
-        Promise.all([database.outbox.toArray(), database.awaiting.toArray(), database.refused.toArray()]),
-      ),
-    );
-    const known = new Map([...this.outbox, ...this.awaiting, ...this.refused].map(({ saved }) => [saved.hash, saved]));
-    const unpacked = <R extends { raw: string; hash: string }>(record: R): With<R> => ({
-      ...record,
-      saved: known.get(record.hash) ?? savedOf(record),
+    const remembered = new Map(this.own().map(({ saved }) => [saved.hash, saved]));
+    const isWhole = (record: OutboxRecord | RefusedRecord): boolean =>
+      remembered.get(record.hash)?.raw === record.raw || isIntact(record);
+    let lists = await this.readLists();
+    const suspects = { outbox: spoiltOf(lists.outbox, isWhole), refused: spoiltOf(lists.refused, isWhole) };
+    if (suspects.outbox.length || suspects.refused.length) {
+      const texts = new Map([...remembered].map(([hash, { raw }]) => [hash, raw]));
+      const offset = await this.read<unknown>('offset', 0);
+      const nowMs = this.now() + (Number.isSafeInteger(offset) ? (offset as number) : 0);
+      await this.guard.run((database) => setAside(database, { ...suspects, remembered: texts, nowMs }));
+      lists = await this.readLists();
+    }
+    const unpacked = <R extends AwaitingRecord | OutboxRecord | RefusedRecord>(record: R): With<R>[] => {
+      const saved = remembered.get(record.hash);
+      if (saved?.raw === record.raw) return [{ ...record, saved }];
+      return isIntact(record) ? [{ ...record, saved: savedOf(record) }] : [];
+    };
+    this.outbox = lists.outbox.flatMap(unpacked);
+    this.awaiting = lists.awaiting.flatMap(unpacked);
+    this.refused = lists.refused.flatMap(unpacked);
+    this.tagged = lists.tagged.flatMap(unpacked);
+    this.damaged = lists.damaged;
+    this.standing = lists.standing;
+    this.memory.overlay(this.unconfirmed());
+  }
+
+  private own(): { saved: Saved }[] {
+    return [...this.outbox, ...this.awaiting, ...this.refused, ...this.tagged];
+  }
+
+  private readLists() {
+    return this.guard.run((database) => {
+      const { outbox, awaiting, refused, sent, damaged, meta } = database;
+      return database.transaction('r', [outbox, awaiting, refused, sent, damaged, meta], async () => ({
+        outbox: await outbox.toArray(),
+        awaiting: await awaiting.toArray(),
+        refused: await refused.toArray(),
+        tagged: await sent.where('tags').anyOf(TAGS).distinct().toArray(),
+        damaged: await damaged.toArray(),
+        standing: await readStanding(database),
+      }));
     });
-    this.outbox = lists[0].map(unpacked);
-    this.awaiting = lists[1].map(unpacked);
-    this.refused = lists[2].map(unpacked);
-    this.memory.overlay(bySaving(this.unconfirmed()));
   }
 
   private laidOver(keys: Set<Key>): void {
@@ -263,18 +379,17 @@ function keysOf(mutations: readonly Saved[]): Set<Key> {
   return new Set(mutations.flatMap(({ mutation }) => mutation.changes.map((one) => keyOf(one.entity, one.id))));
 }
 
-/** Own edits of one row lie on each other in the order in which they were made, whatever lane they travel in. */
-function bySaving(mutations: Saved[]): Saved[] {
-  const stampOf = (one: Saved): string => one.mutation.stamp;
-  return mutations.sort((a, b) => (stampOf(a) < stampOf(b) ? -1 : stampOf(a) > stampOf(b) ? 1 : 0));
+function spoiltOf<R>(records: readonly R[], isWhole: (record: R) => boolean): R[] {
+  return records.filter((record) => !isWhole(record));
 }
 
 /** What was written on this device would be lost by enrolling it anew. */
 export class UnsentWork extends Error {}
 
 /** Throws UnsentWork while this device holds words or photos that nobody else has, or a refusal that nobody saw. */
-async function checkSent({ outbox, refused, blobs }: Database): Promise<void> {
+async function checkSent({ outbox, refused, damaged, blobs }: Database): Promise<void> {
   if (await outbox.count()) throw new UnsentWork('outbox');
+  if (await damaged.count()) throw new UnsentWork('damaged');
   if (await refused.count()) throw new UnsentWork('refused');
   if (await blobs.where('state').equals('waiting').count()) throw new UnsentWork('photos');
 }
@@ -285,21 +400,5 @@ async function beginAnew(database: Database, values: Record<string, unknown>): P
     await checkSent(database);
     for (const table of database.tables) await table.clear();
     await database.meta.bulkPut(records);
-  });
-}
-
-/** Cursors and staged pages go; what waits for its rows is offered again; any row of the new log replaces a held one. */
-async function startOver(database: Database, identity: object): Promise<void> {
-  const { rows, outbox, awaiting, staged, meta } = database;
-  await database.transaction('rw', [rows, outbox, awaiting, staged, meta], async () => {
-    await meta.bulkPut([
-      { key: 'identity', value: identity },
-      { key: 'cursors', value: {} },
-    ]);
-    await staged.clear();
-    await rows.toCollection().modify({ seq: 0 });
-    const again = await awaiting.toArray();
-    await awaiting.clear();
-    await outbox.bulkPut(again.map(({ seq: _seq, arrived: _arrived, ...saved }) => ({ ...saved, held: null })));
   });
 }

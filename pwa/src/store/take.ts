@@ -1,222 +1,316 @@
 /** Taking an answer of the centre: verdicts, rows, losses and cursors in one transaction. */
 
-import type { Cursors, Page, SyncReply, Verdict } from '../core/contract.ts';
-import { FINAL } from '../core/outbox.ts';
-import { advance, replaces } from '../core/pull.ts';
-import { lateVerdict, overlayDone, savedOf, settledInto } from '../core/replica.ts';
-import { keyOf, wholeRow, type Key } from '../core/rows.ts';
-import { splitDot } from '../core/mutation.ts';
-import { sealAll } from './codec.ts';
-import type { Database, OutboxRecord, RefusedRecord, RowRecord, StagedRecord } from './database.ts';
+import type { Cursors, SyncReply } from '../core/contract.ts';
+import { asText } from '../core/digest.ts';
+import { isOwn, offersLeft } from '../core/epoch.ts';
+import {
+  fits,
+  fromStart,
+  isRepairDue,
+  pairKey,
+  repairAfter,
+  splitPairKey,
+  wentBack,
+  withoutScopes,
+} from '../core/pairs.ts';
+import type { Exchange, Pair, PairKey } from '../core/pairs.ts';
+import { advance } from '../core/pull.ts';
+import { overlayDone, savedOf } from '../core/replica.ts';
+import type { Key } from '../core/rows.ts';
+import { notBelow, startAt } from '../core/stamp.ts';
+import { closedPage } from './closing.ts';
+import type { Database, ProofRecord, RowRecord, StagedRecord } from './database.ts';
+import { Holding } from './holding.ts';
+import { rowsAbove, startOver, unproven } from './restore.ts';
+import { Settling } from './settle.ts';
+import { isIntact, stampOf } from './shelves.ts';
+import { Pairs, type Standing } from './standing.ts';
+
+/** What the request said that an answer answers; a second request may have been answered since. */
+export interface Asked {
+  epoch: string;
+  cursors: Cursors;
+  /** Dots of the signed mutations that went with it, and keys of the rows that it reported. */
+  offers: readonly string[];
+  seen: readonly Key[];
+}
+
+type StoredIdentity = { replica: string; epoch: string };
 
 /** What changed on disk: the rows by key (null = gone), and whether the lists of own mutations did. */
 export interface Taken {
   rows: Map<Key, RowRecord | null>;
   lists: boolean;
+  /** The identity with the new epoch, when the log of the centre is another one. */
+  identity: StoredIdentity | null;
+  /** The centre did not believe this device's clock. */
+  clockAhead: boolean;
+  /** Null where nothing was taken. */
+  standing: Standing | null;
 }
 
-const isDot = (text: string): boolean => /\/\d+\/\d+$/.test(text);
-const pairOf = (scope: string, lane: number): string => `${lane} ${scope}`;
+const NOTHING: Taken = { rows: new Map(), lists: false, identity: null, clockAhead: false, standing: null };
 
 /** Takes the answer. Rows of a (scope, lane) that is not complete are staged, and seen by nobody. */
-export async function takeReply(database: Database, reply: SyncReply): Promise<Taken> {
-  const pages = await Promise.all(reply.pages.map(sealed));
-  const { rows, outbox, awaiting, refused, staged, meta } = database;
-  return database.transaction('rw', [rows, outbox, awaiting, refused, staged, meta], async () => {
-    const taking = new Taking(database, reply);
-    await taking.begin();
-    await taking.settle(reply.verdicts);
-    await taking.lose(reply.revoked);
-    await taking.take(pages);
-    await taking.end();
-    return { rows: taking.changed, lists: taking.lists };
+export async function takeReply(database: Database, reply: SyncReply, asked: Asked | null): Promise<Taken> {
+  const identity = await database.read<StoredIdentity | null>('identity', null);
+  const moved = identity !== null && reply.epoch !== identity.epoch;
+  // The log was changed meanwhile, by the answer to another request: this one speaks for a log that is gone.
+  if (moved && asked && asked.epoch !== (identity.epoch ?? '')) return NOTHING;
+  const fork = reply.fork ?? 0;
+  const above = moved ? await rowsAbove(database, fork) : [];
+  const pages = moved ? [] : await Promise.all(reply.pages.map((page) => closedPage(page)));
+  const told = moved ? [] : await unproven(database, reply.verdicts);
+  return database.transaction('rw', database.tables, async () => {
+    const pairs = await Pairs.read(database);
+    if (moved) await startOver(database, pairs, { identity, epoch: reply.epoch, fork, above });
+    const taking = new Taking(database, reply, asked, pairs, identity?.replica ?? null);
+    await taking.run(pages, moved, told);
+    const { lists, clockAhead, holding } = taking;
+    const anew = moved ? { ...identity, epoch: reply.epoch } : null;
+    const standing = await pairs.write(database);
+    return { rows: holding.changed, lists: lists || moved, identity: anew, clockAhead, standing };
   });
-}
-
-async function sealed(page: Page): Promise<StagedRecord> {
-  const rows = page.rows.map(wholeRow);
-  const bodies = await sealAll(rows);
-  return {
-    scope: page.scope,
-    lane: page.lane,
-    rows: rows.map((row, i) => ({ key: keyOf(row.entity, row.id), seq: row.seq, body: bodies[i]! })),
-    out: (page.out ?? []).map(([entity, id]) => keyOf(entity, id)),
-    late: rows.filter((row) => row.entity === 'verdict').map(lateVerdict),
-  };
 }
 
 /** The work of one transaction. Awaits nothing but the database. */
 class Taking {
-  readonly changed = new Map<Key, RowRecord | null>();
-  lists = false;
+  readonly holding: Holding;
+  clockAhead = false;
+  private readonly settling: Settling;
   private cursors: Cursors = {};
-  private readonly complete = new Set<string>();
+  private readonly exchange: Exchange;
+  private readonly restarts = new Set<PairKey>();
+  /** Pairs whose rows may be shown with this answer. */
+  private readonly complete = new Map<PairKey, Pair>();
 
   constructor(
     private readonly database: Database,
     private readonly reply: SyncReply,
+    private readonly asked: Asked | null,
+    private readonly pairs: Pairs,
+    private readonly replica: string | null,
   ) {
-    for (const [scope, lanes] of Object.entries(reply.complete)) {
-      for (const lane of lanes) this.complete.add(pairOf(scope, lane));
-    }
+    this.holding = new Holding(database, pairs);
+    this.settling = new Settling(database, replica, reply.now);
+    this.exchange = { asked: asked?.cursors ?? {}, upto: reply.upto };
   }
 
-  async begin(): Promise<void> {
+  get lists(): boolean {
+    return this.settling.lists;
+  }
+
+  /**
+   * Everything the answer says; `moved`: it begins another log, and its rows come with the next one; `told`: rows that
+   * are reported, for it found nothing proven that they rest on.
+   */
+  async run(pages: StagedRecord[], moved: boolean, told: readonly Key[]): Promise<void> {
+    const { reply, settling } = this;
     this.cursors = await this.database.read<Cursors>('cursors', {});
+    if (!moved) this.settleOffers(told);
+    await settling.settle(reply.verdicts);
+    await settling.recover(reply.missing);
+    await this.lose(reply.revoked);
+    if (!moved) await this.pull(pages);
+    await this.holding.write();
+    await this.keepStamp();
+    await settling.forgetSent(reply.durable);
+    await this.end();
   }
 
-  /** Moves what each verdict settles out of the outbox, by dot and hash. */
-  async settle(verdicts: readonly Verdict[]): Promise<void> {
-    const { outbox, refused } = this.database;
-    for (const verdict of verdicts) {
-      if (!isDot(verdict.dot)) {
-        await this.settleUnread(verdict);
-        continue;
-      }
-      const [, lane, n] = splitDot(verdict.dot);
-      const waiting = await outbox.get([lane, n]);
-      const mine = (one?: OutboxRecord | RefusedRecord): boolean =>
-        one !== undefined && one.hash === verdict.hash && savedOf(one).mutation.replica === ownerOf(verdict.dot);
-      if (waiting && mine(waiting)) await this.settleOne(waiting, verdict);
-      const again = waiting ? undefined : await refused.get([lane, n]);
-      if (again && mine(again) && FINAL.has(verdict.verdict)) {
-        await refused.delete([lane, n]);
-        await this.move(again, verdict);
-      }
-    }
-  }
-
-  /** The centre could not read the words, not even their number: it names them by their hash alone. */
-  private async settleUnread(verdict: Verdict): Promise<void> {
-    const { outbox } = this.database;
-    const unread = await outbox.filter((one) => one.hash === verdict.hash).first();
-    if (!unread) return;
-    await outbox.delete([unread.lane, unread.n]);
-    await this.move(unread, { ...verdict, verdict: 'refused' });
-  }
-
-  private async settleOne(waiting: OutboxRecord, verdict: Verdict): Promise<void> {
-    const { outbox } = this.database;
-    if (FINAL.has(verdict.verdict)) {
-      await outbox.delete([waiting.lane, waiting.n]);
-      await this.move(waiting, verdict);
-    } else if (verdict.verdict === 'held') {
-      this.lists = true;
-      await outbox.update([waiting.lane, waiting.n], { held: verdict.code ?? 'held' });
-    }
-  }
-
-  private async move(record: OutboxRecord | RefusedRecord, verdict: Verdict): Promise<void> {
-    const { lane, n, raw, hash, ticket, at, photos } = record;
-    const saved = { lane, n, raw, hash, ticket, at, photos };
-    this.lists = true;
-    if (settledInto(verdict) === 'refused') await this.database.refused.put({ ...saved, verdict });
-    else await this.database.awaiting.put({ ...saved, seq: verdict.seq, arrived: this.reply.now });
+  /** The centre has what was offered and reported with the request; rows here may be replaced once all was. */
+  private settleOffers(told: readonly Key[]): void {
+    const { pairs, asked, reply } = this;
+    if (!asked || (!pairs.offers.length && !pairs.unseen.length)) return;
+    const seen = new Set(asked.seen);
+    pairs.offers = offersLeft(pairs.offers, asked.offers, reply.verdicts);
+    pairs.unseen = [...new Set([...pairs.unseen.filter((key) => !seen.has(key)), ...told])];
+    this.settling.lists = true;
   }
 
   /** Forgets scopes: their cursors, their staged pages, and the rows that no other scope holds. */
-  async lose(scopes: readonly string[]): Promise<void> {
-    const { rows, staged } = this.database;
+  private async lose(scopes: readonly string[]): Promise<void> {
     if (!scopes.length) return;
-    this.cursors = Object.fromEntries(Object.entries(this.cursors).filter(([name]) => !scopes.includes(name)));
-    await staged.filter((page) => scopes.includes(page.scope)).delete();
-    const records = await rows.where('scopes').anyOf(scopes).distinct().toArray();
-    for (const record of records) {
-      for (const scope of scopes) this.release(record.key, scope, record);
+    const lost = new Set(scopes);
+    this.cursors = withoutScopes(this.cursors, scopes);
+    await this.database.staged.filter((page) => lost.has(page.scope)).delete();
+    for (const scope of lost) {
+      for (const key of await this.holding.heldBy(scope, null)) this.holding.release(key, scope);
     }
+    await this.holding.write();
+    for (const pair of this.pairs.known()) if (lost.has(splitPairKey(pair)[0])) this.pairs.forget(pair);
   }
 
-  /** Shows the pages of complete pairs, with what was staged for them before; stages the others. */
-  async take(pages: StagedRecord[]): Promise<void> {
-    const { staged } = this.database;
-    const ready: StagedRecord[] = [];
+  private async pull(pages: StagedRecord[]): Promise<void> {
+    await this.restart();
+    for (const scope of this.reply.gained) this.cursors = { [scope]: {}, ...this.cursors };
     for (const [scope, lanes] of Object.entries(this.reply.complete)) {
-      for (const lane of lanes) {
-        const waiting = staged.where('[scope+lane]').equals([scope, lane]);
-        ready.push(...(await waiting.sortBy('id')));
-        await waiting.delete();
-      }
+      for (const lane of lanes) if (this.mayShow([scope, lane])) this.complete.set(pairKey(scope, lane), [scope, lane]);
     }
-    const wanted = pages.filter((page, i) => !this.isKnown(page, this.reply.pages[i]!.next));
-    const isReady = (page: StagedRecord): boolean => this.complete.has(pairOf(page.scope, page.lane));
-    ready.push(...wanted.filter(isReady));
-    await staged.bulkAdd(wanted.filter((page) => !isReady(page)));
-    await this.show(ready);
+    await this.show(await this.stage(pages));
     this.moveCursors();
+    this.compare();
   }
 
-  /** An answer to a later request was taken first, and knew more: this page could only bring back what left since. */
-  private isKnown(page: StagedRecord, next: number): boolean {
-    return next <= (this.cursors[page.scope]?.[page.lane] ?? 0);
-  }
-
-  private async show(pages: StagedRecord[]): Promise<void> {
-    const held = await this.held(pages);
-    for (const page of pages) {
-      for (const row of page.rows) this.enter(row, page.scope, held.get(row.key) ?? null);
-      for (const key of page.out) this.release(key, page.scope, held.get(key) ?? null);
+  /** What was staged of these pairs goes, but for parts of the snapshot that is offered again. */
+  private async restart(): Promise<void> {
+    const offered = new Map(this.reply.snapshots.map((one) => [pairKey(one.scope, one.lane), one.parts]));
+    for (const pair of this.reply.restart) {
+      const [key, [scope, lane]] = [pairKey(...pair), pair];
+      if (!fits(this.cursors, this.exchange, pair, true)) continue;
+      const parts = new Set(offered.get(key)?.map(({ sha256 }) => sha256));
+      const staged = this.database.staged.where('[scope+lane]').equals([scope, lane]);
+      await staged.filter(({ part }) => part === null || !parts.has(part)).delete();
+      this.cursors = fromStart(this.cursors, pair);
+      this.restarts.add(key);
+      this.pairs.restarting.add(key);
+      if (this.pairs.bad.delete(key)) this.settling.lists = true;
     }
-    await this.write();
-    for (const page of pages) await this.settle(page.late);
   }
 
-  /** The scope holds the row now; its body is taken unless a newer one is here. */
-  private enter(row: StagedRecord['rows'][number], scope: string, stored: RowRecord | null): void {
-    const before = this.current(row.key, stored);
-    const scopes = before?.scopes.includes(scope) ? before.scopes : [...(before?.scopes ?? []), scope];
-    const { seq, body } = before && !replaces(row.seq, before.seq) ? before : row;
-    this.changed.set(row.key, { key: row.key, scopes, seq, body });
+  private fits(pair: Pair): boolean {
+    return fits(this.cursors, this.exchange, pair, this.restarts.has(pairKey(...pair)));
   }
 
-  /** The scope lets the row go; without any scope left it is gone. */
-  private release(key: Key, scope: string, stored: RowRecord | null): void {
-    const before = this.current(key, stored);
-    if (!before) return;
-    const scopes = before.scopes.filter((one) => one !== scope);
-    this.changed.set(key, scopes.length ? { ...before, scopes } : null);
+  /** Rows that only this device has seen stay until all of them were reported. */
+  private mayShow(pair: Pair): boolean {
+    const waits = this.pairs.unseen.length > 0 && this.pairs.restarting.has(pairKey(...pair));
+    return this.fits(pair) && !waits;
   }
 
-  private current(key: Key, stored: RowRecord | null): RowRecord | null {
-    const changed = this.changed.get(key);
-    return changed === undefined ? stored : changed;
+  /** Puts down the pages of incomplete pairs. The pages of each complete one, in the order in which they came. */
+  private async stage(pages: StagedRecord[]): Promise<Map<PairKey, StagedRecord[]>> {
+    const { staged } = this.database;
+    const ready = new Map<PairKey, StagedRecord[]>();
+    for (const [key, [scope, lane]] of this.complete) {
+      const waiting = staged.where('[scope+lane]').equals([scope, lane]);
+      ready.set(key, await waiting.sortBy('id'));
+      await waiting.delete();
+    }
+    for (const [i, page] of pages.entries()) {
+      if (!this.isNew(page, this.reply.pages[i]!.next)) continue;
+      const shown = ready.get(pairKey(page.scope, page.lane));
+      if (shown) shown.push(page);
+      else await staged.add(page);
+    }
+    return ready;
   }
 
-  private async held(pages: StagedRecord[]): Promise<Map<Key, RowRecord>> {
-    const keys = [...new Set(pages.flatMap((page) => [...page.rows.map((row) => row.key), ...page.out]))];
-    const found = await this.database.rows.bulkGet(keys);
-    return new Map(found.filter((record) => record !== undefined).map((record) => [record.key, record]));
+  /** An answer to a later request that was taken first knew more: an old page could only bring back what left since. */
+  private isNew({ scope, lane }: StagedRecord, next: number): boolean {
+    return this.fits([scope, lane]) && next > (this.cursors[scope]?.[lane] ?? 0);
   }
 
-  private async write(): Promise<void> {
-    const entries = [...this.changed];
-    const kept = entries.map(([, record]) => record).filter((record) => record !== null);
-    const gone = entries.filter(([, record]) => record === null).map(([key]) => key);
-    if (kept.length) await this.database.rows.bulkPut(kept);
-    if (gone.length) await this.database.rows.bulkDelete(gone);
+  private async show(ready: ReadonlyMap<PairKey, StagedRecord[]>): Promise<void> {
+    const { holding, pairs } = this;
+    const pages = [...ready.values()].flat();
+    for (const key of ready.keys()) if (pairs.restarting.has(key)) await holding.loadScope(splitPairKey(key)[0]);
+    await holding.load(pages.flatMap((page) => [...page.rows.map((row) => row.key), ...page.out]));
+    const anew = new Map<PairKey, Set<Key>>();
+    for (const [key, mine] of ready) {
+      const entered = enterAll(holding, splitPairKey(key), mine);
+      if (pairs.restarting.delete(key)) anew.set(key, entered);
+    }
+    for (const [key, entered] of anew) {
+      const [scope, lane] = splitPairKey(key);
+      for (const held of await holding.heldBy(scope, lane)) if (!entered.has(held)) holding.release(held, scope);
+    }
+    await holding.write();
+    for (const [key, entered] of anew) holding.recount(splitPairKey(key), entered);
+    for (const page of pages) await this.settling.settle(page.late);
+    for (const page of pages) for (const proof of page.proofs) await this.keepProof(proof);
+  }
+
+  /** Kept while a row rests on it. */
+  private async keepProof(proof: ProofRecord): Promise<void> {
+    const { proofs } = this.database;
+    await this.holding.load(proof.keys);
+    const keys = proof.keys.filter((key) => this.holding.current(key) !== null);
+    if (!keys.length) return;
+    const before = await proofs.get(proof.dot);
+    const seq = Math.min(proof.seq, before?.seq ?? proof.seq);
+    await proofs.put({ ...proof, keys, seq });
   }
 
   private moveCursors(): void {
-    for (const { scope, lane, next } of this.reply.pages) this.cursors = advance(this.cursors, scope, lane, next);
-    for (const [scope, lanes] of Object.entries(this.reply.complete)) {
-      for (const lane of lanes) this.cursors = advance(this.cursors, scope, lane, this.reply.upto);
+    const wanted = this.reply.pages.filter(({ scope, lane }) => this.fits([scope, lane]));
+    for (const { scope, lane, next } of wanted) this.cursors = advance(this.cursors, scope, lane, next);
+    for (const [scope, lane] of this.complete.values()) {
+      this.cursors = advance(this.cursors, scope, lane, this.reply.upto);
     }
   }
 
+  /** Complete pairs must sum to what the centre says, unless something newer than this answer is here already. */
+  private compare(): void {
+    const { reply, exchange } = this;
+    for (const [scope, lanes] of Object.entries(exchange.asked)) {
+      for (const lane of Object.keys(lanes).map(Number)) {
+        const key = pairKey(scope, lane);
+        if (wentBack(exchange, [scope, lane]) && !this.restarts.has(key)) this.mark(key);
+      }
+    }
+    const ahead = Object.values(this.cursors).some((lanes) => Object.values(lanes).some((seq) => seq > reply.upto));
+    if (ahead) return;
+    for (const [key, [scope, lane]] of this.complete) {
+      const told = reply.digests[scope]?.[lane];
+      if (told !== undefined) this.compareOne(key, told);
+    }
+  }
+
+  private compareOne(key: PairKey, told: string): void {
+    const { repairs, sums } = this.pairs;
+    if (asText(sums.get(key) ?? 0n) !== told) this.mark(key);
+    // A pair stays bad till it begins anew: the sum may fit where the bytes of a row do not any more.
+    else if (repairs.delete(key)) this.settling.lists = true;
+  }
+
+  /** The next request asks for the pair anew, unless that has just been of no use. */
+  private mark(key: PairKey): void {
+    const { bad, repairs } = this.pairs;
+    const past = repairs.get(key) ?? null;
+    if (bad.has(key) || !isRepairDue(past, this.reply.now)) return;
+    this.settling.lists = true;
+    bad.add(key);
+    repairs.set(key, repairAfter(past, this.reply.now));
+  }
+
+  /** The next stamp is above the last one and not below the centre's clock; one too far ahead begins anew there. */
+  private async keepStamp(): Promise<void> {
+    const { database, reply, replica } = this;
+    if (replica === null) return;
+    this.clockAhead = reply.verdicts.some(({ dot, tags }) => isOwn(dot, replica) && tags?.includes('clock_ahead'));
+    const last = await stampOf(database, replica);
+    const next = this.clockAhead ? startAt(last, reply.now) : notBelow(last, reply.now);
+    if (next !== last) await database.keep('stamp', next);
+  }
+
   /** Keeps the cursors, and drops the overlays whose rows must be here by now. */
-  async end(): Promise<void> {
-    const { awaiting, staged, meta } = this.database;
-    await meta.put({ key: 'cursors', value: this.cursors });
-    const pairs = (await staged.orderBy('[scope+lane]').uniqueKeys()) as unknown as [string, number][];
-    const stagedLanes = new Set(pairs.map(([, lane]) => lane));
+  private async end(): Promise<void> {
+    const { awaiting, staged } = this.database;
+    await this.database.keep('cursors', this.cursors);
+    const held = (await staged.orderBy('[scope+lane]').uniqueKeys()) as unknown as Pair[];
+    const stagedLanes = new Set(held.map(([, lane]) => lane));
     for (const record of await awaiting.toArray()) {
-      const one = { saved: savedOf(record), seq: record.seq };
-      if (!overlayDone(one, this.cursors, stagedLanes)) continue;
-      this.lists = true;
+      const gone = !isIntact(record);
+      if (!gone && !overlayDone({ saved: savedOf(record), seq: record.seq }, this.cursors, stagedLanes)) continue;
+      this.settling.lists = true;
       await awaiting.delete([record.lane, record.n]);
     }
   }
 }
 
-function ownerOf(dot: string): string {
-  return splitDot(dot)[0];
+/** The rows of these pages in order, as the scope's. The keys that it holds of them in the end. */
+function enterAll(holding: Holding, pair: Pair, pages: readonly StagedRecord[]): Set<Key> {
+  const entered = new Set<Key>();
+  for (const page of pages) {
+    for (const row of page.rows) {
+      holding.enter(row, pair);
+      entered.add(row.key);
+    }
+    for (const key of page.out) {
+      holding.release(key, pair[0]);
+      entered.delete(key);
+    }
+  }
+  return entered;
 }

@@ -1,6 +1,5 @@
 /** The one reactive view of the device: screens read through `app.read`, and the clock ticks here. */
 
-import { SvelteSet } from 'svelte/reactivity';
 import { Device } from '../net/device.ts';
 import { placeNow } from './route.svelte.ts';
 
@@ -8,6 +7,23 @@ const TICK_MS = 1000;
 
 /** Why the app must not reload just now; every open form has a reason of its own. */
 export type Busy = 'alarm' | 'upload' | `draft:${string}`;
+
+/** The reasons that hold now. */
+class Reasons {
+  #all = $state.raw<readonly Busy[]>([]);
+
+  get size(): number {
+    return this.#all.length;
+  }
+
+  add(reason: Busy): void {
+    if (!this.#all.includes(reason)) this.#all = [...this.#all, reason];
+  }
+
+  delete(reason: Busy): void {
+    if (this.#all.includes(reason)) this.#all = this.#all.filter((one) => one !== reason);
+  }
+}
 
 /** A way back from what was just done. */
 export interface Undo {
@@ -36,7 +52,7 @@ class AppState {
   /** The person wants to enrol this device again. */
   enrolling = $state(false);
   /** What a reload would disturb; a screen adds its reason and takes it away. */
-  busy = new SvelteSet<Busy>();
+  readonly busy = new Reasons();
   /** The last short message, shown until it fades or the screen changes. */
   message = $state.raw<Message | null>(null);
   #version = $state(0);

@@ -8,12 +8,12 @@ export type Language = 'zh-CN' | 'en';
 type Table = Readonly<Record<string, string>>;
 
 const KEPT_AS = 'lingda.language';
-const CHINESE: Table = zh;
+let chinese: Table = zh;
 
 class Words {
   language = $state<Language>('zh-CN');
   /** The words of the language; Chinese is always here, the other comes when it is wanted. */
-  table = $state.raw<Table>(CHINESE);
+  table = $state.raw<Table>(chinese);
   /** Settled once the language of last time is spoken, or cannot be. */
   readonly ready: Promise<void> = kept(KEPT_AS) === 'en' ? this.#speak('en') : Promise.resolve();
 
@@ -23,10 +23,16 @@ class Words {
     await this.#speak(language);
   }
 
+  /** Words of screens that came later are known from now on. */
+  learn(more: Table): void {
+    chinese = { ...chinese, ...more };
+    if (this.language === 'zh-CN') this.table = chinese;
+  }
+
   /** Without a network and without the file, it stays as it was. */
   async #speak(language: Language): Promise<void> {
     const table =
-      language === 'en' ? await import('../../../schema/i18n/en.json').catch(() => null) : { default: CHINESE };
+      language === 'en' ? await import('../../../schema/i18n/en.json').catch(() => null) : { default: chinese };
     if (!table) return;
     this.table = table.default;
     this.language = language;
@@ -35,7 +41,7 @@ class Words {
 
 export const words = new Words();
 
-const tell = (key: string): string | undefined => words.table[key] ?? CHINESE[key];
+const tell = (key: string): string | undefined => words.table[key] ?? chinese[key];
 
 /** The sentence of `key` with its `{name}` placeholders filled. */
 export function say(key: WordKey, values: Record<string, string | number> = {}): string {

@@ -6,6 +6,7 @@ import { POLICIES } from '../../src/core/contract.ts';
 import { resolve, type Write } from '../../src/core/merge.ts';
 
 const REPLICAS = ['a', 'b', 'c'];
+const CHOICES = ['x', 'y'];
 
 /** Writes as real devices make them: each names some of the dots that stood before it. */
 const histories: fc.Arbitrary<Write[]> = fc
@@ -44,7 +45,7 @@ describe.each(POLICIES)('%s', (policy) => {
   test('any order and any repetition give the same state', () => {
     fc.assert(
       fc.property(shuffled, ([writes, again]) => {
-        expect(resolve(policy, again)).toEqual(resolve(policy, writes));
+        expect(resolve(policy, again, CHOICES)).toEqual(resolve(policy, writes, CHOICES));
       }),
     );
   });
@@ -52,7 +53,7 @@ describe.each(POLICIES)('%s', (policy) => {
   test('what stands was written by somebody, and the heads are never empty', () => {
     fc.assert(
       fc.property(histories, (writes) => {
-        const state = resolve(policy, writes);
+        const state = resolve(policy, writes, CHOICES);
         expect(writes).toContainEqual(state.live);
         expect(state.heads.length).toBeGreaterThan(0);
       }),

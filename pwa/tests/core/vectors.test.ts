@@ -4,8 +4,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { canonical } from '../../src/core/canonical.ts';
 import type { Mutation, Row, Value } from '../../src/core/contract.ts';
-import { NO_FACTS, directiveState, overdue, positionOf, progressOf } from '../../src/core/fold.ts';
+import { asText, digestOf, ofText, rowDigest, total } from '../../src/core/digest.ts';
+import { NO_FACTS, directiveState, overdue, progressOf } from '../../src/core/fold.ts';
 import { isDisputed, resolve } from '../../src/core/merge.ts';
+import { isWithin, whereabouts } from '../../src/core/moves.ts';
 import { Refusal, checkForm, encodeMutation, hashOf, signingText } from '../../src/core/mutation.ts';
 import { runsToSend, settled } from '../../src/core/outbox.ts';
 import { advance, reached, takeRows } from '../../src/core/pull.ts';
@@ -73,7 +75,7 @@ const canonicalKinds: Record<string, (one: Case) => void> = {
 
 function checkMerge(one: Case): void {
   for (const writes of [one.writes, [...one.writes].reverse(), [...one.writes, ...one.writes]]) {
-    const state = resolve(one.policy, writes);
+    const state = resolve(one.policy, writes, one.choices);
     expect(state.live.dot).toBe(one.live);
     expect(state.live.value).toEqual(one.value);
     expect(state.open.map((write) => write.dot)).toEqual(one.open);
@@ -106,7 +108,25 @@ const foldKinds: Record<string, (one: Case) => void> = {
   },
   state: (one) => expect(directiveState(one.states)).toBe(one.state),
   recall: (one) => expect(recallRule(one.recall, one.step)).toBe(one.rule),
-  position: (one) => expect(positionOf(one.moves.map(rowOf))).toEqual(one.position),
+  position: (one) => expect(whereabouts(one.moves.map(rowOf)).position).toEqual(one.position),
+};
+
+const movesKinds: Record<string, (one: Case) => void> = {
+  near: (one) => {
+    expect(isWithin(one.a, one.b, one.metres)).toBe(one.near);
+    expect(isWithin(one.b, one.a, one.metres)).toBe(one.near);
+  },
+  whereabouts: (one) => {
+    const filings: Row[] = one.filings.map(rowOf);
+    for (const order of [filings, [...filings].reverse(), [...filings.slice(1), ...filings.slice(0, 1)]]) {
+      const found = whereabouts(order);
+      expect(found.position).toEqual(one.position);
+      expect(found.moves.map((move) => move.points.map((point) => point.filing))).toEqual(one.moves);
+      expect(found.track.map((point) => point.filing)).toEqual(one.track);
+      const flagged = found.track.filter((point) => point.flag).map((point) => [point.filing, point.flag]);
+      expect(Object.fromEntries(flagged)).toEqual(one.flags);
+    }
+  },
 };
 
 const outboxKinds: Record<string, (one: Case) => void> = {
@@ -130,6 +150,12 @@ const pullKinds: Record<string, (one: Case) => void> = {
   trace: (one) => expect(one.steps.length).toBeGreaterThan(0),
 };
 
+const digestKinds: Record<string, (one: Case) => void> = {
+  row: (one) => expect(asText(rowDigest(rowOf(one.row)))).toBe(one.digest),
+  counted: (one) => expect(asText(digestOf(rowOf(one.row)))).toBe(one.digest),
+  total: (one) => expect(asText(total(one.digests.map(ofText)))).toBe(one.sum),
+};
+
 const of =
   (kinds: Record<string, (one: Case) => void>, by: string) =>
   (one: Case): void =>
@@ -138,9 +164,11 @@ const of =
 const CHECKS: Record<string, (one: Case) => void> = {
   stamp: of(stampCalls, 'call'),
   canonical: of(canonicalKinds, 'kind'),
+  digest: of(digestKinds, 'kind'),
   merge: checkMerge,
   form: checkFormCase,
   fold: of(foldKinds, 'kind'),
+  moves: of(movesKinds, 'kind'),
   outbox: of(outboxKinds, 'kind'),
   pull: of(pullKinds, 'kind'),
 };

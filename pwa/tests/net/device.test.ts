@@ -177,8 +177,8 @@ test('only own rows have a receipt', async () => {
   centre.next = () => ({ pages: [page('unit/u1', 0, 13, [theirs]), page('unit/u1', 2, 13, [edited])], upto: 13 });
   device.syncNow();
   await until(() => expect(device.rows('contact').length).toBe(1));
-  expect(device.receiptOf('step/theirs')).toEqual({ saved: false, arrived: null });
-  expect(device.receiptOf('contact/k1')).toEqual({ saved: true, arrived: T });
+  expect(device.receiptOf('step/theirs')).toEqual({ saved: false, arrived: null, tags: [] });
+  expect(device.receiptOf('contact/k1')).toEqual({ saved: true, arrived: T, tags: [] });
 });
 
 describe('writing', () => {
@@ -187,7 +187,7 @@ describe('writing', () => {
     world.reachable = false;
     const dot = await device.write('target.step', [step('a')]);
     expect(dot).toBe(`${REPLICA}/0/1`);
-    expect(device.receiptOf('step/a')).toEqual({ saved: true, arrived: null });
+    expect(device.receiptOf('step/a')).toEqual({ saved: true, arrived: null, tags: [] });
     expect(device.row('step', 'a')?.arrived).toBe(0);
     await until(() => expect(device.status).toMatchObject({ online: false, problem: 'offline', waiting: 1 }));
     expect(device.outbox()).toMatchObject([{ dot, lane: 0, intent: 'target.step', at: T, state: 'saved' }]);
@@ -195,7 +195,7 @@ describe('writing', () => {
     world.happen('online');
     await idle(device);
     expect(centre.pushed.map((one) => one.n)).toEqual([1]);
-    expect(device.receiptOf('step/a')).toEqual({ saved: true, arrived: T });
+    expect(device.receiptOf('step/a')).toEqual({ saved: true, arrived: T, tags: [] });
     expect(device.status).toMatchObject({ online: true, problem: null });
   });
 
@@ -203,7 +203,7 @@ describe('writing', () => {
     const [device] = await enrolled();
     await expect(device.write('target.step', [step('a', { step: 'flown' })])).rejects.toBeInstanceOf(Refusal);
     expect(device.outbox()).toEqual([]);
-    expect(device.receiptOf('step/a')).toEqual({ saved: false, arrived: null });
+    expect(device.receiptOf('step/a')).toEqual({ saved: false, arrived: null, tags: [] });
   });
 
   test('a refused mutation leaves the rows and waits for the person', async () => {

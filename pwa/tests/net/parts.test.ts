@@ -2,6 +2,7 @@
 
 import { IDBObjectStore } from 'fake-indexeddb';
 import { describe, expect, test } from 'vitest';
+import { PROTOCOL_VERSION } from '../../src/core/contract.ts';
 import { Api, ProblemError, REQUEST_MS_MAX, Unreachable } from '../../src/net/api.ts';
 import { BACKOFF_MS_MAX, backoffMs } from '../../src/net/backoff.ts';
 import { base64url } from '../../src/net/base64.ts';
@@ -98,9 +99,14 @@ describe('a request', () => {
 
 describe('the body of a sync', () => {
   const parts = {
-    identity: { centre: 'c1', epoch: 'e1', replica: 'r1' },
+    identity: { centre: 'c1', replica: 'r1' },
+    asking: {
+      asked: { epoch: 'e1', cursors: { directory: { '2': 4 } }, offers: [], seen: [] },
+      bad: [['directory', 2] as [string, number]],
+      offers: [],
+      seen: [],
+    },
     waiting: { count: 2, oldest: 5 },
-    cursors: { directory: { '2': 4 } },
     lanes: null,
     maxBytes: 100,
     clock: 1,
@@ -125,12 +131,19 @@ describe('the body of a sync', () => {
       async (text) => `sig of ${text.split('\n')[3]}`,
     );
     expect(body).toContain(`"mutations":[${later!.raw}]`);
-    const { runs, centre, outbox, cursors, protocol } = JSON.parse(body);
+    const { runs, outbox, ...head } = JSON.parse(body);
     expect(runs.map((run: { lane: number; sig: string }) => [run.lane, run.sig])).toEqual([
       [0, 'sig of 0'],
       [1, 'sig of 1'],
     ]);
-    expect({ centre, outbox, cursors, protocol }).toMatchObject({ centre: 'c1', outbox: { count: 2 }, protocol: 1 });
+    expect(outbox.count).toBe(2);
+    expect(head).toMatchObject({
+      centre: 'c1',
+      epoch: 'e1',
+      protocol: PROTOCOL_VERSION,
+      cursors: { directory: { '2': 4 } },
+    });
+    expect(head).toMatchObject({ bad: [['directory', 2]], offers: [], seen: [] });
   });
 
   test('takes what fits, in order, and at least one', () => {
@@ -198,9 +211,7 @@ describe('the loop', () => {
     const start = centre.syncs.length;
     let answers = 0;
     centre.next = ({ lanes }) =>
-      lanes || ++answers > 3
-        ? {}
-        : { complete: {}, pages: [{ scope: 'directory', lane: 2, next: 20 + answers, rows: [], out: [] }] };
+      lanes || ++answers > 3 ? {} : { complete: {}, pages: [page('directory', 2, 20 + answers, [])], upto: 40 };
     device.syncNow();
     await until(() => expect(device.status).toMatchObject({ syncing: false, behind: false }));
     expect(answers).toBe(4);
@@ -243,6 +254,20 @@ describe('a portal that answers everything with 200', () => {
     ['a page without rows', { ...good(), pages: [{ scope: 'directory', lane: 0, next: 1 }] }],
     ['complete as a list', { ...good(), complete: [] }],
     ['no missing', { ...good(), missing: null }],
+    ['missing numbers that are none', { ...good(), missing: { '0': ['1'] } }],
+    ['a pair that is none', { ...good(), restart: ['directory'] }],
+    ['a sum that is none', { ...good(), digests: { directory: { '2': 'XYZ' } } }],
+    ['a snapshot without parts', { ...good(), snapshots: [{ scope: 'directory', lane: 2, seq: 1 }] }],
+    [
+      'a part that leads elsewhere',
+      { ...good(), snapshots: [{ scope: 'd', lane: 2, seq: 1, parts: [{ sha256: '../x', size: 1 }] }] },
+    ],
+    ['a proof without words', { ...good(), pages: [{ ...page('directory', 2, 1, []), proofs: [{ n: 1 }] }] }],
+    [
+      'tags that are none',
+      { ...good(), verdicts: [{ dot: 'r/0/1', hash: 'h', verdict: 'applied', seq: 1, tags: [1] }] },
+    ],
+    ['a fork before the beginning', { ...good(), fork: -1 }],
   ];
 
   test.each(answers)('with %s changes nothing', async (_name, answer) => {

@@ -243,7 +243,15 @@ describe('a photo', () => {
     const blob = new Blob([new Uint8Array(EXPORT_PHOTO_BYTES_MAX + 1)]);
     const small = new Blob(['abc']);
     const photos = [blob, small, null].map((one, i) => ({ sha256: String(i), size: 9, type: 'image/jpeg', blob: one }));
-    const parts = { identity: {} as Identity, publicKey: '', unsent: [], photos, now: 0, sign: async () => '' };
+    const parts = {
+      identity: {} as Identity,
+      publicKey: '',
+      unsent: [],
+      damaged: [],
+      photos,
+      now: 0,
+      sign: async () => '',
+    };
     const file = JSON.parse(await (await exportFile(parts)).text());
     expect(file.photos.map((one: Value) => [one.sha256, one.base64 ?? null])).toEqual([
       ['0', null],

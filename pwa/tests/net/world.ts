@@ -8,6 +8,7 @@ import {
   type EnrolReply,
   type Mutation,
   type Page,
+  type Proof,
   type Row,
   type SyncReply,
 } from '../../src/core/contract.ts';
@@ -15,7 +16,7 @@ import type { Value, Verdict } from '../../src/core/contract.ts';
 import { dotOf, hashOf, signingText } from '../../src/core/mutation.ts';
 import { utf8 } from '../../src/core/sha256.ts';
 import { Device } from '../../src/net/device.ts';
-import type { Happening, Ports, Socket } from '../../src/net/ports.ts';
+import { gunzipInBrowser, type Happening, type Ports, type Socket } from '../../src/net/ports.ts';
 import { Disk, REPLICA, T, page, reply, row, verdict } from '../store/world.ts';
 
 /** Waits until something holds; no fixed time passes. */
@@ -142,6 +143,7 @@ export class World {
         return () => undefined;
       },
       shrink: async (picture, edgeMax) => picture.slice(0, edgeMax, 'image/jpeg'),
+      gunzip: gunzipInBrowser,
       secure: true,
       database: { indexedDB: this.disk.indexedDB, IDBKeyRange: IDBKeyRange as never },
     };
@@ -193,6 +195,9 @@ export const enrolReply = (part: Partial<EnrolReply> = {}): EnrolReply => ({
 export interface SyncAsked {
   epoch: string;
   runs: { lane: number; sig: string; mutations: Mutation[] }[];
+  bad: [string, number][];
+  offers: Proof[];
+  seen: Row[];
   cursors: Record<string, Record<string, number>>;
   lanes: number[] | null;
   outbox: { count: number; oldest: number | null };
@@ -227,7 +232,7 @@ export class Centre {
     const complete = { directory: asked.lanes ?? every, 'unit/u1': asked.lanes ?? every };
     const more = await this.next(asked);
     const pages = [...(more.pages ?? []), ...this.echo(asked)];
-    return json(reply({ verdicts, complete, upto: this.seq, ...more, pages }));
+    return json(reply({ complete, upto: this.seq, ...more, verdicts: [...verdicts, ...(more.verdicts ?? [])], pages }));
   }
 
   /** What was applied comes back as rows of the unit's scope. */

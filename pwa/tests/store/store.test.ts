@@ -5,11 +5,10 @@ import { describe, expect, test, vi } from 'vitest';
 import { MUTATION_BYTES_MAX, THUMB_BYTES_MAX } from '../../src/core/contract.ts';
 import { Refusal, hashOf } from '../../src/core/mutation.ts';
 import { runsToSend } from '../../src/core/outbox.ts';
-import { Database } from '../../src/store/database.ts';
 import { StoreLost } from '../../src/store/guard.ts';
 import { NotEnrolled, saveMutations } from '../../src/store/save.ts';
 import { Store } from '../../src/store/store.ts';
-import { Disk, REPLICA, page, quiet, reply, row, saving, step, verdict } from './world.ts';
+import { Disk, REPLICA, databaseOf, page, quiet, reply, row, saving, step, verdict } from './world.ts';
 
 const photo = { sha256: 'f'.repeat(64), size: 3, type: 'image/jpeg', thumb: '' };
 const feedback = (id: string) => ({
@@ -203,6 +202,7 @@ describe('saving', () => {
     const { indexedDB } = new Disk();
     const store = await Store.open({
       name: 'empty',
+      now: () => 0,
       indexedDB,
       IDBKeyRange: IDBKeyRange as never,
     });
@@ -218,10 +218,6 @@ describe('saving', () => {
     expect(runs[0]!.group[0]!.raw).toBe(urgent!.raw);
   });
 });
-
-function databaseOf(store: Store): Database {
-  return (store as unknown as { database: Database }).database;
-}
 
 describe('taking', () => {
   test('an item leaves the outbox only when dot and hash are named', async () => {
@@ -346,22 +342,6 @@ describe('taking', () => {
     await store.save(saving('contact.edit', [{ op: 'set', entity: 'contact', id: 'k1', fields: { name: '王' } }]));
     await store.take(told(4, { post: '科长' }));
     expect(store.memory.rows('contact').map((one) => one.fields)).toEqual([{ name: '王', post: '科长' }]);
-  });
-
-  test('another epoch keeps the rows, asks for all again, and offers sent work again', async () => {
-    const disk = new Disk();
-    const store = await disk.store();
-    const { hash, raw } = (await store.save(saving('target.step', [step('a')])))!;
-    const pages = [page('directory', 2, 90, [row('unit', 'u1', 90, { name: 'old' })])];
-    const verdicts = [verdict(`${REPLICA}/0/1`, hash, 95)];
-    await store.take(reply({ verdicts, pages, complete: { directory: [2] }, upto: 90 }));
-    await store.newEpoch({ epoch: 'e2' });
-    expect(await store.cursors()).toEqual({});
-    expect(store.memory.rows('unit').length).toBe(1);
-    expect(store.outbox.map((one) => one.raw)).toEqual([raw]);
-    const anew = [page('directory', 2, 5, [row('unit', 'u1', 5, { name: 'new' })])];
-    await store.take(reply({ pages: anew, complete: { directory: [2] }, upto: 5 }));
-    expect(store.memory.rows('unit')[0]!.fields.name).toBe('new');
   });
 });
 

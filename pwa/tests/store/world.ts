@@ -1,9 +1,11 @@
 /** Fakes for tests of the store: one disk that several tabs share, and rows and answers in short. */
 
 import { IDBFactory, IDBKeyRange } from 'fake-indexeddb';
-import type { Change, Page, Row, SyncReply, Value, Verdict } from '../../src/core/contract.ts';
+import type { Change, Page, Proof, Row, SyncReply, Value, Verdict } from '../../src/core/contract.ts';
 import type { TabChannel, TabMessage } from '../../src/store/channel.ts';
 import type { SaveRequest } from '../../src/store/save.ts';
+import { asText, digestOf, total } from '../../src/core/digest.ts';
+import type { Database } from '../../src/store/database.ts';
 import { Store } from '../../src/store/store.ts';
 
 export const REPLICA = '0193a0aa-0000-7000-8000-000000000001';
@@ -32,6 +34,7 @@ export class Disk {
     const store = await Store.open({
       name: 'test',
       channel: this.tabs.channel(),
+      now: () => T,
       indexedDB: this.indexedDB,
       IDBKeyRange: IDBKeyRange as unknown as typeof globalThis.IDBKeyRange,
     });
@@ -64,6 +67,21 @@ export const step = (id: string, fields: Record<string, Value> = {}): Change => 
   },
 });
 
+/** What lies on the disk of a store, to be looked at or spoilt. */
+export function databaseOf(store: Store): Database {
+  return (store as unknown as { database: Database }).database;
+}
+
+/** The sum that a centre which holds these rows tells. */
+export const sumOf = (...rows: Row[]): string => asText(total(rows.map(digestOf)));
+
+/** Signed words of the centre that make these rows. */
+export function proofOf(n: number, ...rows: Row[]): Proof {
+  const changes = rows.map(({ entity, id, fields }) => ({ op: 'create', entity, id, fields }));
+  const raw = JSON.stringify({ replica: 'c', lane: 0, n, changes });
+  return { replica: 'c', lane: 0, n, raw, sig: `sig-${n}` };
+}
+
 let tickets = 0;
 export function saving(intent: string, changes: Change[], more: Partial<SaveRequest> = {}): SaveRequest {
   const meant = { intent, changes, base: {}, after: [], guard: [] };
@@ -82,15 +100,18 @@ export const row = (entity: string, id: string, seq: number, fields: Record<stri
   writes: {},
   open: {},
   removed: false,
+  home: 'c1',
+  provisional: false,
 });
 
-export const page = (scope: string, lane: number, next: number, rows: Row[], out: [string, string][] = []): Page => ({
-  scope,
-  lane,
-  next,
-  rows,
-  out,
-});
+export const page = (
+  scope: string,
+  lane: number,
+  next: number,
+  rows: Row[],
+  out: [string, string][] = [],
+  proofs: Proof[] = [],
+): Page => ({ scope, lane, next, rows, out, proofs });
 
 export const verdict = (dot: string, hash: string, seq: number, word = 'applied'): Verdict => ({
   dot,
@@ -100,6 +121,7 @@ export const verdict = (dot: string, hash: string, seq: number, word = 'applied'
   code: null,
   detail: null,
   repeat: false,
+  tags: [],
 });
 
 export const reply = (part: Partial<SyncReply>): SyncReply => ({
@@ -115,5 +137,10 @@ export const reply = (part: Partial<SyncReply>): SyncReply => ({
   durable: 0,
   now: T,
   backoff: null,
+  snapshots: [],
+  restart: [],
+  digests: {},
+  fork: null,
+  min_client: 0,
   ...part,
 });

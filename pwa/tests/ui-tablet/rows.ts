@@ -16,7 +16,18 @@ let made = 0;
 export function row(entity: EntityName, id: string, fields: Row['fields'], more: Partial<Row> = {}): Row {
   made += 1;
   const [dot, stamp] = [`srv/1/${made}`, stampAt(NOW - 3_600_000)];
-  const empty = { seq: made, dot, stamp, actor: 'p-c', arrived: NOW, writes: {}, open: {}, removed: false };
+  const empty = {
+    seq: made,
+    dot,
+    stamp,
+    actor: 'p-c',
+    arrived: NOW,
+    writes: {},
+    open: {},
+    removed: false,
+    home: 'srv',
+    provisional: false,
+  };
   return { entity, id, fields, ...empty, ...more };
 }
 

@@ -13,7 +13,7 @@ let seq = 0;
 export function rowOf(entity: EntityName, id: string, fields: Record<string, unknown>, more: Partial<Row> = {}): Row {
   seq += 1;
   const base = { entity, id, seq, dot: `c/0/${seq}`, stamp: String(seq), actor: 'centre', arrived: NOON };
-  return { ...base, fields, writes: {}, open: {}, removed: false, ...more };
+  return { ...base, fields, writes: {}, open: {}, removed: false, home: 'c1', provisional: false, ...more };
 }
 
 /** A device that only holds rows. */

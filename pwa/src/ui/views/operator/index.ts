@@ -1,5 +1,6 @@
 /** The machine operator's phone: my machines, one filing, what is not sent. Made for gloves. */
 
+import '../surface-words.ts';
 import type { Tab } from '../../parts/Tabs.svelte';
 import { href } from '../../route.svelte.ts';
 import { unsentTab } from '../../shell/unsent-tab.ts';

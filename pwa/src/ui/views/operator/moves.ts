@@ -1,7 +1,7 @@
 /** Filings of a machine's moves: what is known, what is prefilled, what is still missing. Pure. */
 
 import type { Change, EntityName, Row, Value } from '../../../core/contract.ts';
-import { positionOf, type Position } from '../../../core/fold.ts';
+import { whereabouts, type Position } from '../../../core/moves.ts';
 import { placeFields } from '../shared/acts.ts';
 import type { Fix } from '../shared/place.ts';
 
@@ -43,7 +43,7 @@ const byName = (a: Machine, b: Machine) => (a.equipment.id < b.equipment.id ? -1
 
 export function machineOf(device: Reader, equipment: Row): Machine {
   const moves = [...device.children('equipment_move', equipment.id)].sort(newestFirst);
-  return { equipment, moves, position: positionOf(moves), status: statusOf(equipment, moves) };
+  return { equipment, moves, position: whereabouts(moves).position, status: statusOf(equipment, moves) };
 }
 
 /** By device time; the later written of two that name the same moment. */

@@ -1,7 +1,7 @@
 /** Acts that one tap saves. All of them rest together for a moment, wherever the next one appears. */
 
 import { app } from '../../app-state.svelte.ts';
-import { say } from '../../words.svelte.ts';
+import { saveFailure } from '../../shell/failure.ts';
 
 /** The second half of a double tap must not take the step after, nor the step of the card that moved up. */
 const DOUBLE_TAP_MS = 900;
@@ -17,9 +17,9 @@ class Saving {
       await write();
       app.say(done);
       setTimeout(() => (this.resting = false), DOUBLE_TAP_MS);
-    } catch {
+    } catch (error) {
       this.resting = false;
-      app.say(say('app.done.failed'));
+      app.say(saveFailure(error));
     }
   }
 }

@@ -1,12 +1,11 @@
 /** Writing from a screen: what went wrong is said in the words of the code, and an edit can be taken back. */
 
 import type { EntityName } from '../../../core/contract.ts';
-import { Refusal } from '../../../core/mutation.ts';
 import { basesOf } from '../../../core/replica.ts';
 import { keyOf, splitKey } from '../../../core/rows.ts';
 import type { Change, IntentName, Row, WriteOptions } from '../../../net/types.ts';
 import { app } from '../../app-state.svelte.ts';
-import { say, sayCode } from '../../words.svelte.ts';
+import { saveFailure } from '../../shell/failure.ts';
 import { basedOn, inverseOf, stands } from './register.ts';
 
 class Acts {
@@ -20,7 +19,7 @@ class Acts {
       this.problem = '';
       return true;
     } catch (error) {
-      this.problem = error instanceof Refusal ? sayCode('error', error.code) : say('app.done.failed');
+      this.problem = saveFailure(error);
       return false;
     }
   }

@@ -1,5 +1,6 @@
 /** The duty-room tablet: the board, the shift, the register, the conflicts; an alarm over all of them. */
 
+import '../surface-words.ts';
 import { app } from '../../app-state.svelte.ts';
 import type { Tab } from '../../parts/Tabs.svelte';
 import { href } from '../../route.svelte.ts';

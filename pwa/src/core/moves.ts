@@ -1,0 +1,242 @@
+/**
+ * Where a machine is and was: filings of several people fold into moves, positions and a track.
+ *
+ * Whole numbers only, so that both sides of the wire come to the same answer.
+ */
+
+import { byText } from './canonical.ts';
+import { MINUTE_MS, type Row } from './contract.ts';
+
+/** Filings this near to each other name one place. */
+export const SAME_PLACE_M = 500;
+
+/** Filings of different people this near in time speak of one move. */
+export const OVERLAP_MS = 120 * MINUTE_MS;
+
+/** A fix that is worse than this does not say where a machine is. */
+export const ACCURACY_M_MAX = 5_000;
+
+/** No machine goes faster, not even on a lorry. */
+export const SPEED_KMH_MAX = 200;
+
+/** An observation may claim to be this much after its own arrival, no more. */
+export const CLOCK_SLACK_MS = 2 * MINUTE_MS;
+
+const REACH_M_MAX = 50_000_000;
+const M_PER_DEGREE = 111_195;
+const MILLION = 1_000_000;
+
+/**
+ * One filing on the track, at its observed time.
+ *
+ * `flag` is why it does not count; empty for what is believed. With a flag of `accuracy` its words still count, if it
+ * has any.
+ */
+export interface Point {
+  filing: string;
+  kind: string;
+  actor: string;
+  at: number;
+  arrived: number;
+  place: string | null;
+  lat_e6: number | null;
+  lon_e6: number | null;
+  accuracy_m: number | null;
+  dot: string;
+  flag: '' | 'speed' | 'accuracy';
+}
+
+/** One statement of where a machine went, and all who made it, each once. */
+export interface Move {
+  points: Point[];
+}
+
+/**
+ * Where a machine is, as last observed; `move` is the filing that says so.
+ *
+ * `witnesses` are all who say so, `to_check` the filings that say otherwise of the same time.
+ */
+export interface Position {
+  place: string | null;
+  lat_e6: number | null;
+  lon_e6: number | null;
+  accuracy_m: number | null;
+  at: number;
+  arrived: number;
+  move: string;
+  witnesses: string[];
+  to_check: string[];
+}
+
+export interface Whereabouts {
+  position: Position | null;
+  moves: Move[];
+  track: Point[];
+}
+
+/** Latitude and longitude in micro-degrees. */
+export type Fix = readonly [number, number];
+
+/**
+ * Fold one machine's filings. The order in which they came makes no difference.
+ *
+ * Late filings fill the track; nothing on it is ever left out.
+ */
+export function whereabouts(filings: readonly Row[]): Whereabouts {
+  const known = filings.map(pointOf).filter((point) => point.place || hasFix(point));
+  const track = judged(known.sort(byOrder));
+  const moves = movesOf(track.filter(counts));
+  return { position: moves.length ? positionIn(moves) : null, moves, track };
+}
+
+/** When a filing was observed, its claim held to shortly after it arrived. */
+export const observed = ({ fields, arrived }: Row): number =>
+  arrived ? Math.min(fields.at, arrived + CLOCK_SLACK_MS) : fields.at;
+
+/** True when two fixes are this near, within 1 %. */
+export function isWithin(a: Fix, b: Fix, metres: number): boolean {
+  const hundredths = Math.floor(Math.abs(a[0] + b[0]) / 20_000);
+  const square = hundredths * hundredths;
+  // Bhaskara's cosine of the mean latitude, in millionths.
+  const cosine = Math.floor(((324_000_000 - 4 * square) * MILLION) / (324_000_000 + square));
+  const north = Math.floor((Math.abs(a[0] - b[0]) * M_PER_DEGREE) / MILLION);
+  const across = Math.floor((Math.abs(a[1] - b[1]) * cosine) / MILLION);
+  const east = Math.floor((across * M_PER_DEGREE) / MILLION);
+  return north * north + east * east <= metres * metres;
+}
+
+function pointOf(row: Row): Point {
+  const { kind, place, lat_e6, lon_e6, accuracy_m } = row.fields;
+  return {
+    filing: row.id,
+    kind: kind || '',
+    actor: row.actor,
+    at: observed(row),
+    arrived: row.arrived,
+    place: place ?? null,
+    lat_e6: lat_e6 ?? null,
+    lon_e6: lon_e6 ?? null,
+    accuracy_m: accuracy_m ?? null,
+    dot: row.dot,
+    flag: '',
+  };
+}
+
+const byOrder = (a: Point, b: Point): number => a.at - b.at || byText(a.dot, b.dot);
+const hasFix = ({ lat_e6, lon_e6 }: Point): boolean => lat_e6 !== null && lon_e6 !== null;
+const counts = ({ flag, place }: Point): boolean => !flag || (flag === 'accuracy' && !!place);
+
+/** Where it was measured to be, when that can be relied on. */
+function fixOf({ flag, lat_e6, lon_e6 }: Point): Fix | null {
+  return flag || lat_e6 === null || lon_e6 === null ? null : [lat_e6, lon_e6];
+}
+
+/** The track with its flags. A jump is doubted until a second point confirms it. */
+function judged(track: readonly Point[]): Point[] {
+  const found: Point[] = [];
+  let believed: Point | null = null;
+  let doubted: number | null = null;
+  for (const [n, point] of track.entries()) {
+    found.push(point);
+    if (!hasFix(point)) continue;
+    if ((point.accuracy_m ?? 0) > ACCURACY_M_MAX) {
+      found[n] = { ...point, flag: 'accuracy' };
+    } else if (believed === null || reaches(believed, point)) {
+      [believed, doubted] = [point, null];
+    } else if (doubted !== null && reaches(track[doubted]!, point)) {
+      found[doubted] = track[doubted]!;
+      [believed, doubted] = [point, null];
+    } else {
+      found[n] = { ...point, flag: 'speed' };
+      doubted = n;
+    }
+  }
+  return found;
+}
+
+/** True when a machine can have gone from one point to the other in the time between. */
+function reaches(earlier: Point, later: Point): boolean {
+  const [a, b] = [fixOf(earlier), fixOf(later)];
+  const travelled = Math.floor(((later.at - earlier.at) * SPEED_KMH_MAX) / 3_600);
+  return a !== null && b !== null && isWithin(a, b, Math.min(REACH_M_MAX, SAME_PLACE_M + travelled));
+}
+
+/** Filings of different people at one place and time are one move with several witnesses. */
+function movesOf(points: readonly Point[]): Move[] {
+  const groups: Point[][] = [];
+  for (const point of points) {
+    const group = joined(groups, point);
+    if (group) group.push(point);
+    else groups.push([point]);
+  }
+  return groups.map((group) => ({ points: group }));
+}
+
+/** The newest group that this filing bears witness to. */
+function joined(groups: readonly Point[][], point: Point): Point[] | null {
+  for (const group of [...groups].reverse()) {
+    const first = group[0]!;
+    if (point.at - first.at > OVERLAP_MS) break;
+    const known = group.some((one) => one.actor === point.actor);
+    if (!known && point.kind === first.kind && samePlace(first, point)) return group;
+  }
+  return null;
+}
+
+/** By what was measured, else by the words. */
+function samePlace(a: Point, b: Point): boolean {
+  const [here, there] = [fixOf(a), fixOf(b)];
+  if (here && there) return isWithin(here, there, SAME_PLACE_M);
+  return !!a.place && a.place === b.place;
+}
+
+const lastOf = ({ points }: Move): Point => points[points.length - 1]!;
+const byLast = (a: Move, b: Move): number => byOrder(lastOf(a), lastOf(b));
+const newestOf = (moves: readonly Move[]): Move => moves.reduce((best, one) => (byLast(one, best) > 0 ? one : best));
+
+/** The newest point with a fix, else the newest. */
+function bestOf({ points }: Move): Point {
+  const measured = points.filter(fixOf);
+  return measured[measured.length - 1] ?? points[points.length - 1]!;
+}
+
+/** The newest move, unless another person measured where it only says so. */
+function positionIn(moves: readonly Move[]): Position {
+  const standing = standingOf(moves);
+  const newest = newestOf(standing);
+  const rivals = standing.filter((move) => contradicts(move, newest));
+  const measured = [newest, ...rivals].filter((move) => fixOf(bestOf(move)));
+  const chosen = measured.length ? newestOf(measured) : newest;
+  const point = bestOf(chosen);
+  const [lat_e6, lon_e6] = fixOf(point) ?? [null, null];
+  return {
+    place: point.place,
+    lat_e6,
+    lon_e6,
+    accuracy_m: point.flag ? null : point.accuracy_m,
+    at: point.at,
+    arrived: point.arrived,
+    move: point.filing,
+    witnesses: chosen.points.map((one) => one.actor),
+    to_check: standing
+      .filter((move) => contradicts(move, chosen))
+      .flatMap((move) => move.points.map((one) => one.filing)),
+  };
+}
+
+/** The moves that none of their own people followed by another. */
+function standingOf(moves: readonly Move[]): Move[] {
+  const newest = new Map<string, Move>();
+  for (const move of [...moves].sort(byLast)) for (const { actor } of move.points) newest.set(actor, move);
+  return moves.filter((move) => move.points.every(({ actor }) => newest.get(actor) === move));
+}
+
+/** Two statements of one kind about one time, and not of one place. */
+function contradicts(a: Move, b: Move): boolean {
+  return (
+    a !== b &&
+    lastOf(a).kind === lastOf(b).kind &&
+    Math.abs(lastOf(a).at - lastOf(b).at) <= OVERLAP_MS &&
+    !samePlace(bestOf(a), bestOf(b))
+  );
+}

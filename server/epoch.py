@@ -1,0 +1,39 @@
+"""A log's identity: a restored backup begins a new epoch, and knows where it left the old."""
+
+from collections.abc import Callable
+from secrets import token_bytes
+
+from msgspec.structs import replace
+
+from server.store.protocol import Head, Read, Txn
+
+NUMBERS_SKIPPED = 100
+"""Human numbers that were given after the backup was taken are not given to somebody else."""
+
+
+def begin_epoch(txn: Txn, replica: str, random: Callable[[int], bytes] = token_bytes) -> Head:
+    """Afterwards this log is another one than before, from its present end on.
+
+    The node writes under `replica`, an id never used before. What a restored backup lacks is
+    offered again by the devices that hold it; no time that the old log knew is held against them.
+    """
+    head = txn.head()
+    for old, doc in {**txn.find("epoch"), head.epoch: {"fork": head.seq}}.items():
+        txn.put("epoch", old, {"fork": min(doc["fork"], head.seq)})
+    counter = int(head.epoch.partition("-")[0]) + 1
+    begun = replace(head, epoch=f"{counter}-{random(8).hex()}")
+    txn.set_head(begun)
+    txn.put("node", "self", {"replica": replica})
+    txn.delete("node", "tips")
+    for key, doc in txn.find("replica").items():
+        lanes = {lane: {**one, "top_ms": 0} for lane, one in doc["lanes"].items()}
+        txn.put("replica", key, {**doc, "lanes": lanes, "floor_ms": 0})
+    for key, doc in txn.find("number").items():
+        txn.put("number", key, {"last": doc["last"] + NUMBERS_SKIPPED})
+    return begun
+
+
+def fork_of(txn: Read, epoch: str) -> int:
+    """The seq up to which the log of an older epoch and the present one are the same."""
+    doc = txn.get("epoch", epoch)
+    return int(doc["fork"]) if doc else 0

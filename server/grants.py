@@ -1,0 +1,59 @@
+"""Who may have what changes in the transaction that causes it: rights of the past, scopes held."""
+
+from schema.roles import Role
+from schema.scopes import granted
+from schema.wire import Row
+from server.accounts.people import roles_of, unit_of
+from server.store.protocol import Doc, Txn
+from sync.known import Rights
+
+PAST_MAX = 50
+
+
+def past_of(doc: Doc | None) -> tuple[Rights, ...]:
+    """The rights that a person had, oldest first."""
+    known = {str(role) for role in Role}
+    return tuple(
+        Rights(
+            one["until"],
+            one["unit"],
+            frozenset(Role(name) for name in one["roles"] if name in known),
+        )
+        for one in (doc or {}).get("past", ())
+    )
+
+
+def note_person(txn: Txn, before: Row | None, after: Row, now_ms: int) -> None:
+    """A person's row changed: remember what they could do, and move their devices' scopes."""
+    if after.entity != "person" or before is None:
+        return
+    had = (unit_of(before) or "", sorted(roles_of(before)))
+    has = ("", []) if after.removed else (unit_of(after) or "", sorted(roles_of(after)))
+    if had == has:
+        return
+    past = (txn.get("rights", after.id) or {"past": []})["past"]
+    past.append({"until": now_ms, "unit": had[0], "roles": [str(role) for role in had[1]]})
+    txn.put("rights", after.id, {"past": past[-PAST_MAX:]})
+    if had[0] != has[0]:
+        for replica, doc in txn.find("replica").items():
+            if doc["actor"] == after.id and not doc["revoked_at"]:
+                txn.put("replica", replica, regranted(doc, replica, has[0], txn.head().seq))
+
+
+def regranted(doc: Doc, replica: str, unit: str, seq: int) -> Doc:
+    """A device's record once its holder belongs to `unit` (none: ""), from `seq` on."""
+    scopes = set(granted(doc["kind"], unit, doc["actor"], replica)) if unit else set()
+    grants = [
+        one if one["to_seq"] is not None or one["scope"] in scopes else {**one, "to_seq": seq}
+        for one in doc["grants"]
+    ]
+    standing = {one["scope"] for one in grants if one["to_seq"] is None}
+    grants += [
+        {"scope": scope, "from_seq": seq, "to_seq": None} for scope in sorted(scopes - standing)
+    ]
+    return {**doc, "unit": unit or doc["unit"], "grants": grants}
+
+
+def held_scopes(doc: Doc) -> tuple[str, ...]:
+    """The scopes that a device holds now."""
+    return tuple(one["scope"] for one in doc["grants"] if one["to_seq"] is None)

@@ -1,0 +1,55 @@
+"""Which numbers of each lane came, and what its device said it had not sent yet."""
+
+from msgspec import Struct
+
+from schema.wire import Verdict
+from server.store.protocol import Doc, Txn
+from server.verify import Checked
+from sync.mutation import VOID
+from sync.numbers import asked_for, missing_after
+from sync.stamp import decode_stamp
+
+
+class Came(Struct, frozen=True):
+    """Part of a push: whose, what, the oldest time that the device says still waits, and when."""
+
+    replica: str
+    part: Checked
+    oldest: int | None
+    now_ms: int
+
+
+def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[int]]:
+    """Remember which numbers of each lane came. Those that are missing, at most 500 a lane.
+
+    No time is kept that has not come by our own clock: it may have been set back.
+    """
+    doc = txn.get("replica", came.replica) or {}
+    lanes: Doc = doc.get("lanes", {})
+    numbers: dict[str, dict[int, int]] = {}
+    for arrival, verdict in zip(came.part.arrivals, told, strict=True):
+        if verdict.seq:
+            m = arrival.mutation
+            own_time = 0 if m.intent == VOID else _wall_ms(m.stamp, came.now_ms)
+            numbers.setdefault(str(m.lane), {})[m.n] = own_time
+    for lane, times in numbers.items():
+        past = lanes.get(lane, {"max": 0, "gaps": []})
+        top, gaps = missing_after(past["max"], past["gaps"], times)
+        top_ms = past.get("top_ms", 0)
+        if top > past["max"]:
+            top_ms = times[top] or top_ms  # A void is of a later time than what follows it.
+        lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
+    for one in lanes.values():
+        one["top_ms"] = min(one.get("top_ms", 0), came.now_ms)
+    floor_ms = min(max(doc.get("floor_ms", 0), came.oldest or 0), came.now_ms)
+    heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
+    txn.put("replica", came.replica, {**doc, **heard})
+    return {lane: asked_for(one["gaps"]) for lane, one in lanes.items() if one["gaps"]}
+
+
+def _wall_ms(stamp: str, now_ms: int) -> int:
+    """The time that a stamp claims, never after it came; 0 where it claims none."""
+    try:
+        return min(decode_stamp(stamp).wall_ms, now_ms)
+    except ValueError:
+        return 0

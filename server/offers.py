@@ -1,0 +1,85 @@
+"""After a restore: what devices offer again, and what nobody can prove any more."""
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
+
+from schema.codes import Code
+from schema.wire import Proof, Row, Verdict
+from server.node import public_key, verifies
+from server.store.protocol import Doc, Read, Txn
+from server.verify import DOT, Checked, chained
+from sync.known import Arrival
+from sync.mutation import Refusal, decode_mutation, hash_of, signing_bytes
+
+OFFERS_MAX = 50
+SEEN_KEPT_MAX = 10_000
+
+
+class Offered(Struct):
+    """Offers whose signature verifies, a verdict for each other one, and keys of nodes found out.
+
+    A node that lived between two restores of one backup is not remembered, but its key is ours.
+    """
+
+    arrivals: list[Arrival] = []
+    bad: list[Verdict] = []
+    nodes: dict[str, Doc] = {}
+
+    def ready(self, txn: Txn) -> Checked:
+        """Under the lock: what is to be judged. The node's own people are loaded with it."""
+        for replica, key in self.nodes.items():
+            txn.put("node_key", replica, key)
+        return chained(txn, Checked(self.arrivals))
+
+
+def checked_offers(txn: Read, offers: list[Proof], realm: str) -> Offered:
+    """Prove each offer by the key of its author, who may be a node of this centre."""
+    nodes = txn.find("node_key")
+    found = Offered()
+    for offer in sorted(offers[:OFFERS_MAX], key=lambda one: (one.replica, one.lane, one.n)):
+        arrival = _read(offer, realm)
+        owner = nodes.get(offer.replica) or txn.get("replica", offer.replica)
+        owners = [owner] if owner else list(nodes.values())
+        key = next((one["key"] for one in owners if arrival and _proves(one, arrival)), None)
+        if arrival is None or key is None:
+            dot = f"{offer.replica}/{offer.lane}/{offer.n}"
+            hash = hash_of(offer.raw.encode())
+            found.bad.append(Verdict(dot, hash, "refused", 0, Code.SIGNATURE))
+            continue
+        trusted = offer.replica in nodes or owner is None
+        if trusted:
+            found.nodes[offer.replica] = {"key": key}
+        found.arrivals.append(replace(arrival, trusted=trusted))
+    return found
+
+
+def _read(offer: Proof, realm: str) -> Arrival | None:
+    raw = offer.raw.encode()
+    try:
+        mutation = decode_mutation(raw)
+    except Refusal:
+        return None
+    named = (mutation.replica, mutation.lane, mutation.n, mutation.realm)
+    if named != (offer.replica, offer.lane, offer.n, realm):
+        return None
+    return Arrival(mutation, raw, hash_of(raw), sig=offer.sig, reoffered=True)
+
+
+def _proves(owner: Doc, arrival: Arrival) -> bool:
+    m = arrival.mutation
+    signed = signing_bytes(m.realm, m.replica, m.lane, m.n, arrival.hash)
+    return verifies(public_key(owner["key"]), arrival.sig, signed)
+
+
+def note_seen(txn: Txn, rows: list[Row], replica: str, now_ms: int) -> None:
+    """Keep rows that stand on a device and that nothing here explains, for a person to see."""
+    kept = txn.find("seen_only")
+    for row in rows:
+        dots = {row.dot, *(dot for write in row.writes.values() for dot in write[1:])}
+        key = f"{row.entity}/{row.id}"
+        if not all(map(DOT.fullmatch, dots)):
+            continue
+        if dots <= set(txn.logged(dots)) or key in kept or len(kept) >= SEEN_KEPT_MAX:
+            continue
+        kept[key] = {"row": to_builtins(row), "replica": replica, "at": now_ms}
+        txn.put("seen_only", key, kept[key])

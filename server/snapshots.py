@@ -1,0 +1,134 @@
+"""Snapshots: big pairs as small files, named by their hash, the same bytes for every device."""
+
+import gzip
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from schema.wire import Pair, Snapshot, SnapshotFile, SnapshotPart
+from server.proofs import Proofs
+from server.store.protocol import Read
+
+SNAPSHOT_FROM_BYTES = 128 * 1024
+"""A pair of at least this much is told by snapshot to whoever starts it."""
+
+PART_BYTES = 256 * 1024
+"""Rows of about this much JSON go into one part: small enough for a bad line to carry whole."""
+
+TAIL_BYTES_MAX = 64 * 1024
+"""A snapshot is made anew when more than this has changed since."""
+
+EVERYTHING = 2**62
+_encode = msgspec.json.encode
+
+
+class Shelf(Protocol):
+    """Where the files of snapshots lie. A file that is not there any more is simply made again."""
+
+    def put(self, sha256: str, data: bytes) -> None: ...
+
+    def get(self, sha256: str) -> bytes | None: ...
+
+    def drop(self, sha256: str) -> None: ...
+
+
+class FolderShelf(Shelf):
+    """Files in a folder, which is emptied at the start: nobody knows what they were any more."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+
+    def put(self, sha256: str, data: bytes) -> None:
+        part = self._folder / f"{sha256}.part"
+        part.write_bytes(data)
+        part.replace(self._folder / sha256)
+
+    def get(self, sha256: str) -> bytes | None:
+        path = self._folder / sha256
+        return path.read_bytes() if path.exists() else None
+
+    def drop(self, sha256: str) -> None:
+        (self._folder / sha256).unlink(missing_ok=True)
+
+
+class MemoryShelf(Shelf):
+    """Files in memory, for tests and simulation."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def put(self, sha256: str, data: bytes) -> None:
+        self._files[sha256] = data
+
+    def get(self, sha256: str) -> bytes | None:
+        return self._files.get(sha256)
+
+    def drop(self, sha256: str) -> None:
+        self._files.pop(sha256, None)
+
+
+class _Made(Struct):
+    snapshot: Snapshot
+    epoch: str
+
+
+class Snapshots:
+    """The snapshots of one process: the newest of each pair, and the one before it."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._newest: dict[Pair, _Made] = {}
+        self._older: dict[Pair, _Made] = {}
+        self._scopes: dict[str, str] = {}
+
+    def of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
+        """A snapshot of the pair that little has changed since, made now if there is none."""
+        head = txn.head()
+        made = self._newest.get((scope, lane))
+        if made is None or made.epoch != head.epoch or made.snapshot.seq < head.floor:
+            return self._make(txn, scope, lane, proofs)
+        recent = txn.page(scope, lane, made.snapshot.seq, TAIL_BYTES_MAX).complete
+        return made.snapshot if recent else self._make(txn, scope, lane, proofs)
+
+    def _make(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
+        head, parts, after, done = txn.head(), [], 0, False
+        while not done:
+            piece = txn.page(scope, lane, after, PART_BYTES)
+            page = proofs.added(txn, piece.page)
+            file = SnapshotFile(scope, lane, head.seq, page.rows, page.proofs)
+            data = gzip.compress(_encode(file), mtime=0)
+            sha256 = hashlib.sha256(data).hexdigest()
+            self._shelf.put(sha256, data)
+            self._scopes[sha256] = scope
+            parts.append(SnapshotPart(sha256, len(data)))
+            after, done = page.next, piece.complete
+        snapshot = Snapshot(scope, lane, head.seq, parts)
+        self._keep((scope, lane), _Made(snapshot, head.epoch))
+        return snapshot
+
+    def _keep(self, pair: Pair, made: _Made) -> None:
+        """Devices may still be fetching the one before; what is older goes."""
+        oldest = self._older.pop(pair, None)
+        if pair in self._newest:
+            self._older[pair] = self._newest[pair]
+        self._newest[pair] = made
+        in_use = {
+            part.sha256
+            for one in (self._older.get(pair), made)
+            if one
+            for part in one.snapshot.parts
+        }
+        for part in oldest.snapshot.parts if oldest else ():
+            if part.sha256 not in in_use:
+                self._scopes.pop(part.sha256, None)
+                self._shelf.drop(part.sha256)
+
+    def get(self, sha256: str, scopes: tuple[str, ...]) -> bytes | None:
+        """The bytes of a part, for who holds its scope; None is all that others learn."""
+        return self._shelf.get(sha256) if self._scopes.get(sha256) in scopes else None

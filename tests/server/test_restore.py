@@ -1,0 +1,224 @@
+"""A centre restored from an old backup: devices give back what it lost, and nobody is wiped."""
+
+import shutil
+
+import pytest
+from msgspec.structs import replace
+
+from schema.tags import Tag
+from schema.versions import SENT_MS
+from schema.wire import Change
+from server.accounts import device_of
+from server.engine import Engine
+from server.epoch import begin_epoch
+from server.ids import uuid7
+from server.store.sqlite import open_store
+from tests.server.world import World, small_centre
+
+
+@pytest.fixture
+async def world(tmp_path):
+    async with small_centre(tmp_path) as made:
+        yield made
+
+
+async def backup(world):
+    """A copy of the database as it stands."""
+    store = world.engine.store
+    target = world.engine.config.data / "backup.db"
+    await store.write(lambda txn: None)
+
+    def copy():
+        source = store._database.db
+        source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(store.path, target)
+
+    copy()
+    return target
+
+
+async def restored(world: World, target) -> None:
+    """The centre goes on from the backup, as a new epoch."""
+    old = world.engine
+    await old.store.close()
+    for name in ("", "-wal", "-shm"):
+        path = old.config.database.with_name(old.config.database.name + name)
+        path.unlink(missing_ok=True)
+    shutil.copy(target, old.config.database)
+    store = await open_store(old.config.database, old.config.centre)
+    await store.write(lambda txn: begin_epoch(txn, uuid7(world.time())))
+    world.engine = await Engine.open(store, world.time, old.config)
+    app = world.client._transport.app
+    app.state.engine = world.engine
+
+
+async def steps(world, target="d1-u1"):
+    found = await world.engine.store.read(lambda txn: txn.children("step", target))
+    return {stored.row.fields["step"] for stored in found}
+
+
+async def test_own_work_that_the_backup_lacks_is_offered_again(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    phone.step("received")
+    await phone.settle()
+    copy = await backup(world)
+    phone.step("read")
+    phone.step("signed")
+    await phone.settle()
+    assert phone.replica.outbox == []
+    await restored(world, copy)
+    assert await steps(world) == {"received"}
+    await phone.settle()
+    assert await steps(world) == {"received", "read", "signed"}
+    shown = {row.fields["step"] for (e, _), row in phone.replica.rows.items() if e == "step"}
+    assert shown == {"received", "read", "signed"}
+    assert phone.replica.refused == []
+
+
+async def test_an_order_issued_after_the_backup_comes_back_from_a_phone_that_has_it(world):
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    copy = await backup(world)
+    await world.order("u1", "u2")
+    await phone.settle()
+    phone.step("received")
+    await phone.settle()
+    await restored(world, copy)
+    assert await world.row("directive", "d1") is None
+    await phone.settle()
+    order, mine = await world.row("directive", "d1"), await world.row("target", "d1-u1")
+    assert order is not None and mine is not None
+    assert await world.row("incident_summary", "i-d1") is not None
+    assert await world.row("target", "d1-u2") is None, "nobody who has it has called yet"
+    assert await steps(world) == {"received"}
+    found = await world.engine.store.read(lambda txn: txn.logged([order.dot]))
+    assert Tag.REOFFERED in found[order.dot].verdict.tags
+    assert phone.replica.offers == phone.replica.unseen == []
+    assert phone.sees("directive") == {"d1"}
+
+
+async def test_what_another_unit_holds_comes_back_when_it_calls(world):
+    phone, other = await world.device("phone", "phone"), await world.device("other", "phone")
+    await phone.settle()
+    await other.settle()
+    copy = await backup(world)
+    await world.order("u1", "u2")
+    await phone.settle()
+    await other.settle()
+    await restored(world, copy)
+    await phone.settle()
+    await other.settle()
+    assert await world.row("target", "d1-u2") is not None
+    assert (phone.sees("target"), other.sees("target")) == ({"d1-u1"}, {"d1-u2"})
+
+
+async def test_a_unit_s_device_cannot_tell_who_else_got_the_order(world):
+    phone = await world.device("phone", "phone")
+    await world.order("u1", "u2")
+    await phone.settle()
+    words = "".join(proof.raw for proof, _ in phone.replica.proofs.values())
+    assert phone.replica.proofs and "d1-u2" not in words and '"u2"' not in words
+
+
+async def test_rows_that_nobody_can_prove_are_reported_not_purged(world):
+    duty = await world.device("duty", "tablet")
+    other = await world.device("duty", "tablet")
+    await duty.settle()
+    copy = await backup(world)
+    fields = {"unit": "u1", "duty": "head", "name": "示例戊"}
+    other.write("contact.edit", 2, Change("create", "contact", "c9", fields))
+    await other.settle()
+    await duty.settle()
+    assert "c9" in duty.sees("contact")
+    await restored(world, copy)
+    await duty.sync()
+    assert [row.id for row in duty.replica.unseen] == ["c9"]
+    assert "c9" in duty.sees("contact"), "it stays until the centre has been told"
+    await duty.settle()
+    kept = await world.engine.store.read(lambda txn: txn.find("seen_only"))
+    assert kept["contact/c9"]["row"]["fields"]["name"] == "示例戊"
+    assert "c9" not in duty.sees("contact")
+    await other.settle()
+    await duty.settle()
+    assert "c9" in duty.sees("contact"), "its author had kept it"
+
+
+async def test_a_forged_offer_is_refused_and_changes_nothing(world):
+    phone = await world.device("phone", "phone")
+    copy = await backup(world)
+    await world.order("u1")
+    await phone.settle()
+    await restored(world, copy)
+    await phone.sync()
+    phone.replica.offers = [
+        replace(one, raw=one.raw.replace("示例指令", "假的指令")) for one in phone.replica.offers
+    ]
+    reply = await phone.sync()
+    assert "signature" in {str(one.code) for one in reply.verdicts}
+    assert await world.row("directive", "d1") is None
+
+
+async def test_sent_work_is_let_go_once_it_is_durable_or_old(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    phone.step("received")
+    await phone.settle()
+    assert [one.saved.n for one in phone.replica.sent] == [1]
+    await world.engine.mark_durable((await world.engine.head()).seq)
+    await phone.settle()
+    assert phone.replica.sent == [] and phone.replica.proofs == {}
+    phone.step("read")
+    await phone.settle()
+    world.time.now += SENT_MS + 1
+    await phone.settle()
+    assert phone.replica.sent == []
+
+
+async def test_human_numbers_given_after_the_backup_are_not_given_again(world):
+    await world.order("u1")
+    copy = await backup(world)
+    await world.order("u1", id="d2")
+    lost = (await world.row("directive", "d2")).fields["no"]
+    await restored(world, copy)
+    await world.order("u1", id="d3")
+    assert (await world.row("directive", "d3")).fields["no"] > lost
+
+
+async def test_an_epoch_that_nobody_remembers_parted_at_nothing(world):
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    request = phone.replica.request(phone.signer.sign, world.time())
+    device = replace(request, epoch="9-unknown")
+    reply = await world.engine.sync(await held_by(world, phone), device)
+    assert reply.fork == 0 and reply.epoch == phone.replica.identity.epoch
+
+
+async def held_by(world, phone):
+    return await device_of(world.engine, phone.reply.token)
+
+
+async def test_an_empty_centre_of_the_same_name_wipes_nobody(world, tmp_path):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    held = dict(phone.replica.rows)
+    phone.step("received")
+    async with small_centre(tmp_path / "empty") as empty:
+        response = await empty.client.post("/v1/sync", content=phone.body(), headers=phone.headers)
+        assert response.status_code == 401
+    assert phone.replica.rows == held and len(phone.replica.outbox) == 1
+
+
+async def test_a_second_restore_to_an_older_backup_forks_lower(world):
+    early = await backup(world)
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    first = phone.replica.identity.epoch
+    await restored(world, early)
+    head = await world.engine.head()
+    doc = await world.engine.store.read(lambda txn: txn.get("epoch", first))
+    assert doc["fork"] == head.seq and head.epoch.startswith("2-")
