@@ -28,6 +28,8 @@ def begin_epoch(txn: Txn, replica: str, random: Callable[[int], bytes] = token_b
     for key, doc in txn.find("replica").items():
         lanes = {lane: {**one, "top_ms": 0} for lane, one in doc["lanes"].items()}
         txn.put("replica", key, {**doc, "lanes": lanes, "floor_ms": 0})
+    skipped = (txn.get("number_skip", "") or {"last": 0})["last"] + NUMBERS_SKIPPED
+    txn.put("number_skip", "", {"last": skipped})
     for key, doc in txn.find("number").items():
         txn.put("number", key, {"last": doc["last"] + NUMBERS_SKIPPED})
     return begun

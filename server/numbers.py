@@ -25,7 +25,7 @@ def _numbered(txn: Txn, change: Change, now_ms: int) -> Change:
         return change
     year = datetime.fromtimestamp(now_ms / 1000, UTC).year
     key = f"{change.entity}/{year}"
-    last = (txn.get("number", key) or {"last": 0})["last"]
+    last = (txn.get("number", key) or txn.get("number_skip", "") or {"last": 0})["last"]
     txn.put("number", key, {"last": last + 1})
     no = say(LANGUAGE, f"number.{change.entity}", year=year, n=f"{last + 1:04d}")
     return replace(change, fields={**change.fields, "no": no})

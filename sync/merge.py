@@ -10,11 +10,16 @@ from typing import Any
 from msgspec import Struct
 
 from schema.policies import Policy
+from sync.canonical import canonical
 from sync.mutation import split_dot
 
 
 class Write(Struct, frozen=True):
-    """One write of one field: who wrote it, on what it was based, and what it says."""
+    """One write of one field: who wrote it, on what it was based, and what it says.
+
+    `claims` are dots that its author named too, and that were not here when it was judged: a
+    restored log may lack them. They count once they come, if they are not of a later time.
+    """
 
     dot: str
     base: tuple[str, ...]
@@ -22,6 +27,7 @@ class Write(Struct, frozen=True):
     actor: str
     authority: int
     value: Any
+    claims: tuple[str, ...] = ()
 
 
 class FieldState(Struct, frozen=True):
@@ -39,7 +45,7 @@ def heads_of(writes: Iterable[Write]) -> list[Write]:
     people at the same replica have not seen each other's.
     """
     known = {write.dot: write for write in writes}
-    behind = {dot for write in known.values() for dot in write.base if dot != write.dot}
+    behind = {dot for write in known.values() for dot in _seen(write, known) if dot != write.dot}
     newest: dict[tuple[str, int, str], int] = {}
     for write in known.values():
         chain, n = _chain(write)
@@ -47,6 +53,12 @@ def heads_of(writes: Iterable[Write]) -> list[Write]:
     last = {write.dot for write in known.values() if _chain(write)[1] == newest[_chain(write)[0]]}
     heads = sorted(last - behind) or sorted(last)
     return [known[dot] for dot in heads]
+
+
+def _seen(write: Write, known: dict[str, Write]) -> list[str]:
+    """The dots that the author of a write had seen."""
+    claims = (known[dot] for dot in write.claims if dot in known)
+    return [*write.base, *(one.dot for one in claims if one.stamp <= write.stamp)]
 
 
 def _chain(write: Write) -> tuple[tuple[str, int, str], int]:
@@ -102,8 +114,12 @@ def resolve(policy: Policy, writes: Iterable[Write], choices: tuple[str, ...] = 
 
 
 def _rivals(heads: list[Write]) -> bool:
-    """Two people who wrote the same value agree; only different values are a dispute."""
-    return any(head.value != heads[0].value for head in heads)
+    """Two people who wrote the same value agree; only different values are a dispute.
+
+    Their texts are compared: to Python, True is the number 1.
+    """
+    first = canonical(heads[0].value)
+    return any(canonical(head.value) != first for head in heads)
 
 
 def _undisputed(every: list[Write], heads: list[Write]) -> Write:
@@ -117,7 +133,7 @@ def _behind(head: Write, by_dot: dict[str, Write]) -> set[str]:
     found: set[str] = set()
     ahead = [head]
     while ahead:
-        for dot in ahead.pop().base:
+        for dot in _seen(ahead.pop(), by_dot):
             if dot in by_dot and dot not in found:
                 found.add(dot)
                 ahead.append(by_dot[dot])

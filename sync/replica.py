@@ -138,7 +138,8 @@ class Replica:
         [saved] = [one for one in self.outbox if (one.lane, one.n) == (lane, n)]
         self.outbox.remove(saved)
         self.damaged.append(saved)
-        self._void(lane, n, saved.hash, "corrupt", now_ms)
+        told = saved.mutation.changes[0].fields if saved.mutation.intent == VOID else {}
+        self._void(lane, n, told.get("lost", saved.hash), "corrupt", now_ms)
 
     def _void(self, lane: int, n: int, lost: str | None, reason: str, now_ms: int) -> None:
         fields: dict[str, Any] = {"replica": self.identity.replica, "of_lane": lane, "n": n}

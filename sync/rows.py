@@ -12,6 +12,8 @@ from sync.merge import FieldState, Write, is_disputed, resolve, trimmed
 Key = tuple[str, str]
 """`(entity, id)`."""
 
+CLAIMS_MAX = 16
+
 History = dict[str, list[Write]]
 """Every write of each field that was written after the row's creation, the first one included."""
 
@@ -69,16 +71,18 @@ def set_fields(
 ) -> Wrote:
     """Fold each changed field again with the new write among its writes; other fields stay.
 
-    A base counts only as far as it names writes that are here: nobody has seen one that is not.
+    A base counts only as far as it names writes that are here; what else it names is kept as a
+    claim, for a log that was restored may get them yet.
     """
     policies = ENTITIES[change.entity].fields
     history, before, after = dict(stored.history), {}, {}
     for name, value in change.fields.items():
         first = history.get(name) or [_first_write(stored, name)]
         here = {one.dot for one in first}
-        mine = replace(
-            write, value=value, base=tuple(dot for dot in base.get(name, ()) if dot in here)
-        )
+        named = base.get(name, ())
+        seen = tuple(dot for dot in named if dot in here)
+        claims = tuple(dot for dot in named if dot not in here)[:CLAIMS_MAX]
+        mine = replace(write, value=value, base=seen, claims=claims)
         writes = [*first, mine]
         if name in policies:
             field = policies[name]

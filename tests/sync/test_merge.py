@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schema.policies import Policy
 from sync.merge import HISTORY_MAX, Write, heads_of, is_disputed, resolve, trimmed
@@ -127,3 +128,21 @@ def test_what_is_kept_of_a_long_history_says_the_same_as_all_of_it(policy, write
     state, whole = resolve(policy, kept), resolve(policy, long)
     assert len(kept) <= HISTORY_MAX
     assert (state.live.value, state.open) == (whole.live.value, whole.open)
+
+
+def test_a_claim_counts_once_its_write_comes_and_is_not_of_a_later_time():
+    """A restored log may get a write after one whose author had seen it."""
+    seen = write(1, value="old", replica="a", stamp=f"{5:012x}-0000-a")
+    mine = write(1, value="new", replica="b", stamp=f"{6:012x}-0000-b")
+    claiming = replace(mine, claims=(seen.dot,))
+    assert heads_of([seen, mine]) == [seen, mine]
+    assert heads_of([seen, claiming]) == [claiming] == heads_of([claiming, seen])
+    assert resolve(Policy.MANUAL, [claiming, seen]).open == ()
+
+
+def test_nobody_gets_ahead_of_a_write_that_was_made_later():
+    later = write(2, value="theirs", replica="a", stamp=f"{9:012x}-0000-a")
+    forged = write(1, value="mine", replica="b", stamp=f"{6:012x}-0000-b")
+    forged = replace(forged, claims=(later.dot,))
+    assert heads_of([later, forged]) == [later, forged]
+    assert is_disputed(resolve(Policy.LATEST, [later, forged]))

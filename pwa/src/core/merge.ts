@@ -13,6 +13,8 @@ import { splitDot } from './mutation.ts';
 export interface Write {
   dot: string;
   base: string[];
+  /** Dots that its author named too, and that were not at the home yet: they count once they come, if not later. */
+  claims?: string[];
   stamp: string;
   actor: string;
   authority: number;
@@ -37,7 +39,7 @@ export function headsOf(writes: Iterable<Write>): Write[] {
   const behind = new Set<string>();
   const newest = new Map<string, number>();
   for (const write of known.values()) {
-    for (const dot of write.base) if (dot !== write.dot) behind.add(dot);
+    for (const dot of seenBy(write, known)) if (dot !== write.dot) behind.add(dot);
     const [chain, n] = chainOf(write);
     newest.set(chain, Math.max(n, newest.get(chain) ?? 0));
   }
@@ -48,6 +50,11 @@ export function headsOf(writes: Iterable<Write>): Write[] {
   const last = [...known.values()].filter(isLast).sort((a, b) => byText(a.dot, b.dot));
   const heads = last.filter((write) => !behind.has(write.dot));
   return heads.length ? heads : last;
+}
+
+/** The dots that the author of a write had seen. */
+function seenBy({ base, claims = [], stamp }: Write, known: Map<string, Write>): string[] {
+  return [...base, ...claims.filter((dot) => known.has(dot) && known.get(dot)!.stamp <= stamp)];
 }
 
 function chainOf(write: Write): [string, number] {
@@ -118,7 +125,7 @@ function behindOf(head: Write, known: Map<string, Write>): Set<string> {
   const found = new Set<string>();
   const ahead = [head];
   for (let write = ahead.pop(); write; write = ahead.pop()) {
-    for (const dot of write.base) {
+    for (const dot of seenBy(write, known)) {
       const older = known.get(dot);
       if (!older || found.has(dot)) continue;
       found.add(dot);
