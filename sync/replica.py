@@ -196,9 +196,18 @@ class Replica:
         self._forget_durable(reply)
         if self.unseen:
             return []  # What only this device knows is told before anything takes its place.
-        fresh = {pair for pair in _pairs(reply) if self._stands(pair, request)}
-        for scope in reply.revoked:
-            self._lose(scope)
+        newest = reply.upto >= max(
+            (seq for lanes in self.cursors.values() for seq in lanes.values()), default=0
+        )
+        fresh = {
+            pair
+            for pair in _pairs(reply)
+            if self._stands(pair, request) and (newest or pair[0] in self.cursors)
+        }
+        if newest:  # Which scopes there are is told by the newest answer alone.
+            for scope in reply.revoked:
+                self._lose(scope)
+            self.cursors = {scope: {} for scope in reply.gained} | self.cursors
         self._stage(reply, fresh)
         for scope, lanes in reply.complete.items():
             for lane in lanes:
@@ -248,7 +257,11 @@ class Replica:
 
         A later verdict of the same words replaces the one they wait here with.
         """
-        again = [one for one, _ in self.refused if settled(one, verdict)]
+        again = [
+            one
+            for one, held in self.refused
+            if settled(one, verdict) and verdict.seq >= held.seq  # An older answer may come late.
+        ]
         self.refused = [pair for pair in self.refused if pair[0] not in again]
         for saved in again + [one for one in self.outbox if settled(one, verdict)]:
             self.outbox = [one for one in self.outbox if one is not saved]
@@ -320,8 +333,6 @@ class Replica:
         for pair in reply.restart:
             if pair in fresh:
                 self._restart(pair)
-        for scope in reply.gained:
-            self.cursors.setdefault(scope, {})
         for page in reply.pages:
             pair = (page.scope, page.lane)
             if pair in fresh:
