@@ -36,18 +36,24 @@ class Shelf(Protocol):
 
 
 class FolderShelf(Shelf):
-    """Files in a folder, which is emptied at the start: nobody knows what they were any more."""
+    """Files in a folder. The first one put there clears it: nobody knows what older ones were."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
+        self._cleared = False
 
     def put(self, sha256: str, data: bytes) -> None:
+        if not self._cleared:
+            self._clear()
         part = self._folder / f"{sha256}.part"
         part.write_bytes(data)
         part.replace(self._folder / sha256)
+
+    def _clear(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for old in self._folder.iterdir():
+            old.unlink()
+        self._cleared = True
 
     def get(self, sha256: str) -> bytes | None:
         path = self._folder / sha256

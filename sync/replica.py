@@ -178,12 +178,14 @@ class Replica:
         return min((int(one.mutation.stamp[:12], 16) for one in self.outbox), default=None)
 
     def receive(self, reply: SyncReply, request: SyncRequest, now_ms: int) -> list[Snapshot]:
-        """Take an answer. The snapshots to fetch; nothing is done for an answer of another centre.
+        """Take an answer. The snapshots to fetch.
 
-        Rows show only once their (scope, lane) is complete. What was asked from a cursor that is
-        not this device's any more is let be: a later answer knew more.
+        Nothing is done for an answer of another centre, or to a question about another log. Rows
+        show only once their (scope, lane) is complete. What was asked from a cursor that is not
+        this device's any more is let be: a later answer knew more.
         """
-        if reply.centre != self.identity.centre:
+        me = self.identity
+        if reply.centre != me.centre or request.epoch != me.epoch:
             return []
         for verdict in reply.verdicts:
             self.settle(verdict, reply.now)
@@ -317,7 +319,8 @@ class Replica:
         again += [saved for saved, verdict in self.refused if verdict.seq > fork]
         self._send_again(again)
         self.offers = [proof for proof, seq in self.proofs.values() if seq > fork]
-        provable = {_dot(proof) for proof in self.offers} | {saved.dot for saved in self.outbox}
+        provable = set(self.proofs) | {saved.dot for saved in self.outbox}
+        provable |= {one.saved.dot for one in self.sent}
         self.unseen = [
             row
             for row in self.rows.values()

@@ -19,7 +19,8 @@ export function appWords(): Plugin {
       const [, name, surfaces] = TABLE.exec(id) ?? [];
       if (!name) return null;
       const own = ownWords(text);
-      return { code: name === FIRST ? (surfaces ? surfaceWords(own) : firstWords(own)) : own, map: null };
+      if (surfaces) return { code: `export default ${surfaceWords(own)}`, map: null, moduleType: 'js' };
+      return { code: name === FIRST ? firstWords(own) : own, map: null };
     },
   };
 }

@@ -75,6 +75,11 @@ COMMANDS = {
     "dev": ("dev", "开发:两端自动重载", "develop: server and app reload by themselves"),
     "test": ("test", "运行全部测试", "run all tests"),
     "check": ("check", "格式、类型与单元测试", "formatting, types and unit tests"),
+    "sim": (
+        "sim",
+        "在模拟的坏网络、坏时钟、坏磁盘中检验同步",
+        "test the sync under simulated bad networks, clocks and disks",
+    ),
     "emit": ("emit", "由 schema/ 生成文件", "write the files generated from schema/"),
     "cert": ("cert", "证书:查看与续期", "certificate: show and renew"),
     "shots": ("shots", "生成说明文档的图片", "make the pictures of the README"),

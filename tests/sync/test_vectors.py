@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from schema.policies import Policy
-from schema.wire import Change, Mutation, Row, SyncReply, Verdict
+from schema.wire import Change, Mutation, Row, SyncReply, SyncRequest, Verdict
 from sync.canonical import canonical, sha256_hex
 from sync.digest import as_signed, as_text, digest_of, row_digest, total
 from sync.fold import Facts, Progress, directive_state, overdue, position_of, progress_of
@@ -178,6 +178,7 @@ def check_pull(case: Case) -> None:
             raise AssertionError(other)
 
 
+NOW = 1_760_000_000_000
 EMPTY_REPLY = {
     "centre": "c1",
     "epoch": "e1",
@@ -189,7 +190,7 @@ EMPTY_REPLY = {
     "revoked": [],
     "upto": 0,
     "durable": 0,
-    "now": 0,
+    "now": NOW,
 }
 ME = Identity("realm-1", "c1", "e1", "0193a0aa-0000-7000-8000-000000000001", "s1", "p1")
 
@@ -197,15 +198,25 @@ ME = Identity("realm-1", "c1", "e1", "0193a0aa-0000-7000-8000-000000000001", "s1
 def follow(case: Case) -> None:
     """A whole device, step by step. The store of the PWA answers to the same traces."""
     device = Replica(ME)
+    asked: dict[str, SyncRequest] = {}
     for step in case["steps"]:
-        if write := step.get("write"):
-            changes = [msgspec.convert(one, Change) for one in write["changes"]]
-            device.write(write["intent"], write["lane"], changes, write["now"])
-        else:
-            asked = device.request(lambda signed: "", 0)
-            reply = msgspec.convert(EMPTY_REPLY | step["reply"], SyncReply)
-            device.receive(reply, asked, reply.now)
-        assert state_of(device) == step["then"]
+        act(device, step, asked)
+        state = state_of(device)
+        assert {name: state[name] for name in step["then"]} == step["then"]
+
+
+def act(device: Replica, step: Case, asked: dict[str, SyncRequest]) -> None:
+    """One step: a write, a request that is answered later, or an answer to it or to the newest."""
+    if write := step.get("write"):
+        changes = [msgspec.convert(one, Change) for one in write["changes"]]
+        device.write(write["intent"], write["lane"], changes, write["now"])
+        return
+    request = device.request(lambda signed: "", 0)
+    if name := step.get("ask"):
+        asked[name] = msgspec.json.decode(msgspec.json.encode(request), type=SyncRequest)
+        return
+    reply = msgspec.convert(EMPTY_REPLY | step["reply"], SyncReply)
+    device.receive(reply, asked[step["to"]] if "to" in step else request, reply.now)
 
 
 def state_of(device: Replica) -> Case:
@@ -218,7 +229,13 @@ def state_of(device: Replica) -> Case:
         "outbox": [one.dot for one in device.outbox],
         "awaiting": [one.saved.dot for one in device.awaiting],
         "refused": [one.dot for one, _ in device.refused],
+        "sent": [one.saved.dot for one in device.sent],
         "cursors": device.cursors,
+        "bad": sorted(map(list, device.bad)),
+        "restarting": sorted(map(list, device.restarting)),
+        "offers": [f"{one.replica}/{one.lane}/{one.n}" for one in device.offers],
+        "unseen": [f"{one.entity}/{one.id}" for one in device.unseen],
+        "stamp": device.stamp.encode(),
     }
 
 

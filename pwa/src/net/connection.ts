@@ -3,6 +3,7 @@
 import { SILENCE_MS_MAX } from './live.ts';
 import type { Ports } from './ports.ts';
 import type { DeviceStatus } from './types.ts';
+import type { PhotosWaiting } from './upload.ts';
 
 /** What the leading tab knows and the others show. */
 export interface SharedStatus {
@@ -13,7 +14,7 @@ export interface SharedStatus {
   behind: boolean;
   problem: DeviceStatus['problem'];
   updateNeeded: boolean;
-  photos: { count: number; bytes: number; failed: number };
+  photos: PhotosWaiting;
 }
 
 export class Connection {

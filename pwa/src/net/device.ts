@@ -180,6 +180,12 @@ export class Device {
     return here?.blob ?? fetchPhoto({ ports, api, store }, sha256);
   }
 
+  /** True while a photo of own words has not reached the centre in full. */
+  photoWaits(sha256: string): boolean {
+    const unsent = this.store.outbox.some(({ photos }) => photos.includes(sha256));
+    return unsent || this.work.shared.photos.hashes.includes(sha256);
+  }
+
   /** What the centre has not settled, in the order in which it was saved. */
   outbox(): OutboxItem[] {
     return byMaking(this.store.outbox).map((one): OutboxItem => ({

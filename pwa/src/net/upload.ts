@@ -25,6 +25,14 @@ export interface UploadParts {
   changed: () => void;
 }
 
+/** Photos that the centre does not have yet, and how many it refused for good. */
+export interface PhotosWaiting {
+  count: number;
+  bytes: number;
+  failed: number;
+  hashes: string[];
+}
+
 /** Where an upload stands: its address at the centre and how many bytes are there. */
 interface Part {
   url: string;
@@ -32,8 +40,7 @@ interface Part {
 }
 
 export class Uploader {
-  /** Photos of settled mutations that the centre does not have yet, and their bytes. */
-  waiting = { count: 0, bytes: 0, failed: 0 };
+  waiting: PhotosWaiting = { count: 0, bytes: 0, failed: 0, hashes: [] };
   private readonly parts: UploadParts;
   private readonly rate = new Rate(FIRST_RATE_BYTES_PER_MS);
   private running = false;
@@ -75,7 +82,8 @@ export class Uploader {
     const every = await store.blobs.waiting();
     const unsettled = new Set(store.outbox.filter((one) => one.held === null).flatMap((one) => one.photos));
     const bytes = every.reduce((sum, one) => sum + one.size, 0);
-    this.waiting = { count: every.length, bytes, failed: await store.blobs.countFailed() };
+    const hashes = every.map(({ sha256 }) => sha256);
+    this.waiting = { count: every.length, bytes, failed: await store.blobs.countFailed(), hashes };
     changed();
     return every.filter((one) => !unsettled.has(one.sha256));
   }

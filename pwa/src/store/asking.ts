@@ -27,10 +27,11 @@ export async function asking(database: Database, lanes: number[] | null, bytes: 
   const bad = standing.bad.map(splitPairKey).filter(([, lane]) => lanes === null || lanes.includes(lane));
   const dots = lanes === null ? standing.offers.slice(0, OFFERS_MAX) : [];
   const keys = lanes === null ? standing.unseen.slice(0, UNSEEN_MAX) : [];
-  const proofs = await database.proofs.bulkGet(dots);
+  const found = await database.proofs.bulkGet(dots);
+  const here = dots.filter((_, i) => found[i]);
   const records = await database.rows.bulkGet(keys);
   const rows = await openAll(records.filter((record) => record !== undefined).map(({ body }) => body));
-  const signed = proofs.map((one) => one?.proof ?? null);
+  const signed = found.flatMap((one) => one?.proof ?? []);
   const held = new Map(rows.map((row) => [keyOf(row.entity, row.id), row]));
   const offers = within(signed, bytes);
   const seen = within(
@@ -41,22 +42,19 @@ export async function asking(database: Database, lanes: number[] | null, bytes: 
     // A device that lost its epoch to a foreign answer still must ask, and is told the present one.
     epoch: identity?.epoch ?? '',
     cursors,
-    offers: dots.slice(0, offers.length),
+    offers: here.slice(0, offers.length),
     seen: keys.slice(0, seen.length),
+    gone: dots.filter((_, i) => !found[i]),
   };
-  const wordsWait = standing.offers.length > offers.length;
-  return {
-    ...{ asked, bad, wordsWait },
-    offers: offers.filter((one) => one !== null),
-    seen: seen.filter((one) => one !== null),
-  };
+  const wordsWait = standing.offers.length > offers.length + asked.gone.length;
+  return { asked, bad, wordsWait, offers, seen: seen.filter((one) => one !== null) };
 }
 
 /** Most of what people write here is Chinese: three bytes of UTF-8 for one code unit. */
 const BYTES_PER_UNIT = 3;
 
 /** The first that fit into `bytes`, and always one; null, for what is gone from here, takes no room. */
-function within<T>(all: readonly (T | null)[], bytes: number): (T | null)[] {
+function within<T>(all: readonly T[], bytes: number): T[] {
   let room = bytes;
   const fitting = all.findIndex((one, i) => {
     room -= one === null ? 0 : JSON.stringify(one).length * BYTES_PER_UNIT;

@@ -5,7 +5,7 @@ import { Refusal } from '../core/mutation.ts';
 import { NO_TIP, type Saved, type Tip } from '../core/outbox.ts';
 import { numbered, savedOf, type Author, type Intention } from '../core/replica.ts';
 import type { Database, OutboxRecord } from './database.ts';
-import { stampOf, tipKey } from './shelves.ts';
+import { isIntact, stampOf, tipKey } from './shelves.ts';
 
 export interface SaveRequest {
   meant: Intention;
@@ -50,11 +50,15 @@ const laneOf = ({ meant }: SaveRequest): number => INTENTS[meant.intent]?.lane ?
 /** What an earlier try, whose answer was lost, has saved: the newest of each lane, by ticket. */
 async function doneBefore(database: Database, requests: readonly SaveRequest[]): Promise<Map<string, SaveResult>> {
   const done = new Map<string, SaveResult>();
+  const tickets = new Set(requests.map(({ ticket }) => ticket));
   for (const lane of new Set(requests.map(laneOf))) {
     const { n } = await database.read<Tip>(tipKey(lane), NO_TIP);
     const newest = Array.from({ length: Math.min(requests.length, n) }, (_, i): [number, number] => [lane, n - i]);
     for (const record of await database.outbox.bulkGet(newest)) {
-      if (record) done.set(record.ticket, { saved: savedOf(record), record });
+      // What the disk has spoilt was not done, and must not keep anything else from being saved.
+      if (record && tickets.has(record.ticket) && isIntact(record)) {
+        done.set(record.ticket, { saved: savedOf(record), record });
+      }
     }
   }
   return done;

@@ -34,7 +34,8 @@ export class Settling {
       const waiting = await outbox.get([lane, n]);
       if (waiting && mine(waiting)) await this.settleOne(waiting, verdict);
       const again = waiting ? undefined : await refused.get([lane, n]);
-      if (again && mine(again) && FINAL.has(verdict.verdict)) {
+      // An older answer may come late.
+      if (again && mine(again) && FINAL.has(verdict.verdict) && verdict.seq >= again.verdict.seq) {
         await refused.delete([lane, n]);
         await this.move(again, verdict);
       }

@@ -33,6 +33,8 @@ export interface Asked {
   /** Dots of the signed mutations that went with it, and keys of the rows that it reported. */
   offers: readonly string[];
   seen: readonly Key[];
+  /** Dots of offers that are here no more, though nobody took their rows away. */
+  gone: readonly string[];
 }
 
 type StoredIdentity = { replica: string; epoch: string };
@@ -55,8 +57,8 @@ const NOTHING: Taken = { rows: new Map(), lists: false, identity: null, clockAhe
 export async function takeReply(database: Database, reply: SyncReply, asked: Asked | null): Promise<Taken> {
   const identity = await database.read<StoredIdentity | null>('identity', null);
   const moved = identity !== null && reply.epoch !== identity.epoch;
-  // The log was changed meanwhile, by the answer to another request: this one speaks for a log that is gone.
-  if (moved && asked && asked.epoch !== (identity.epoch ?? '')) return NOTHING;
+  // The log was changed meanwhile, by the answer to another request: this one was asked of a log that is gone.
+  if (identity !== null && asked && asked.epoch !== (identity.epoch ?? '')) return NOTHING;
   const fork = reply.fork ?? 0;
   const above = moved ? await rowsAbove(database, fork) : [];
   const pages = moved ? [] : await Promise.all(reply.pages.map((page) => closedPage(page)));
@@ -110,7 +112,8 @@ class Taking {
     if (!moved) this.settleOffers(told);
     await settling.settle(reply.verdicts);
     await settling.recover(reply.missing);
-    await this.lose(reply.revoked);
+    // What only rows of a lost scope prove is offered first; the next answer says again that it is lost.
+    if (!moved && this.isNewest()) await this.lose(reply.revoked);
     if (!moved) await this.pull(pages);
     await this.holding.write();
     await this.keepStamp();
@@ -122,8 +125,9 @@ class Taking {
   private settleOffers(told: readonly Key[]): void {
     const { pairs, asked, reply } = this;
     if (!asked || (!pairs.offers.length && !pairs.unseen.length)) return;
-    const seen = new Set(asked.seen);
-    pairs.offers = offersLeft(pairs.offers, asked.offers, reply.verdicts);
+    const [seen, gone] = [new Set(asked.seen), new Set(asked.gone)];
+    const here = pairs.offers.filter((dot) => !gone.has(dot));
+    pairs.offers = offersLeft(here, asked.offers, reply.verdicts);
     pairs.unseen = [...new Set([...pairs.unseen.filter((key) => !seen.has(key)), ...told])];
     this.settling.lists = true;
   }
@@ -142,8 +146,8 @@ class Taking {
   }
 
   private async pull(pages: StagedRecord[]): Promise<void> {
+    if (this.isNewest()) for (const scope of this.reply.gained) this.cursors = { [scope]: {}, ...this.cursors };
     await this.restart();
-    for (const scope of this.reply.gained) this.cursors = { [scope]: {}, ...this.cursors };
     for (const [scope, lanes] of Object.entries(this.reply.complete)) {
       for (const lane of lanes) if (this.mayShow([scope, lane])) this.complete.set(pairKey(scope, lane), [scope, lane]);
     }
@@ -157,7 +161,7 @@ class Taking {
     const offered = new Map(this.reply.snapshots.map((one) => [pairKey(one.scope, one.lane), one.parts]));
     for (const pair of this.reply.restart) {
       const [key, [scope, lane]] = [pairKey(...pair), pair];
-      if (!fits(this.cursors, this.exchange, pair, true)) continue;
+      if (!this.isKnown(scope) || !fits(this.cursors, this.exchange, pair, true)) continue;
       const parts = new Set(offered.get(key)?.map(({ sha256 }) => sha256));
       const staged = this.database.staged.where('[scope+lane]').equals([scope, lane]);
       await staged.filter(({ part }) => part === null || !parts.has(part)).delete();
@@ -169,7 +173,17 @@ class Taking {
   }
 
   private fits(pair: Pair): boolean {
-    return fits(this.cursors, this.exchange, pair, this.restarts.has(pairKey(...pair)));
+    return this.isKnown(pair[0]) && fits(this.cursors, this.exchange, pair, this.restarts.has(pairKey(...pair)));
+  }
+
+  /** An older answer that comes late does not know which scopes there are now. */
+  private isKnown(scope: string): boolean {
+    return scope in this.cursors || this.isNewest();
+  }
+
+  private isNewest(): boolean {
+    const seqs = Object.values(this.cursors).flatMap((lanes) => Object.values(lanes));
+    return seqs.every((seq) => seq <= this.reply.upto);
   }
 
   /** Rows that only this device has seen stay until all of them were reported. */

@@ -1,5 +1,6 @@
 /** The one reactive view of the device: screens read through `app.read`, and the clock ticks here. */
 
+import { untrack } from 'svelte';
 import { Device } from '../net/device.ts';
 import { placeNow } from './route.svelte.ts';
 
@@ -16,12 +17,14 @@ class Reasons {
     return this.#all.length;
   }
 
+  /** An effect that adds one must not follow the others. */
   add(reason: Busy): void {
-    if (!this.#all.includes(reason)) this.#all = [...this.#all, reason];
+    const others = untrack(() => this.#all.filter((one) => one !== reason));
+    this.#all = [...others, reason];
   }
 
   delete(reason: Busy): void {
-    if (this.#all.includes(reason)) this.#all = this.#all.filter((one) => one !== reason);
+    this.#all = untrack(() => this.#all.filter((one) => one !== reason));
   }
 }
 

@@ -418,7 +418,7 @@ describe('scopes and logs', () => {
     centre.next = () => ({ pages: [page('directory', 2, 15, [unit])] });
     device.syncNow();
     await until(() => expect(device.rows('unit').length).toBe(1));
-    centre.next = () => ({ revoked: ['directory'], complete: {} });
+    centre.next = () => ({ revoked: ['directory'], complete: {}, upto: 15 });
     device.syncNow();
     await until(() => expect(device.rows('unit')).toEqual([]));
   });

@@ -101,10 +101,11 @@ describe('the body of a sync', () => {
   const parts = {
     identity: { centre: 'c1', replica: 'r1' },
     asking: {
-      asked: { epoch: 'e1', cursors: { directory: { '2': 4 } }, offers: [], seen: [] },
+      asked: { epoch: 'e1', cursors: { directory: { '2': 4 } }, offers: [], seen: [], gone: [] },
       bad: [['directory', 2] as [string, number]],
       offers: [],
       seen: [],
+      wordsWait: false,
     },
     waiting: { count: 2, oldest: 5 },
     lanes: null,

@@ -20,7 +20,7 @@ import { gunzipInBrowser, type Happening, type Ports, type Socket } from '../../
 import { Disk, REPLICA, T, page, reply, row, verdict } from '../store/world.ts';
 
 /** Waits until something holds; no fixed time passes. */
-export const until = (holds: () => void): Promise<void> => vi.waitFor(holds, { interval: 1, timeout: 1_500 });
+export const until = (holds: () => void): Promise<void> => vi.waitFor(holds, { interval: 1, timeout: 4_000 });
 
 /** Time that only moves when told to. */
 export class Time {

@@ -14,6 +14,7 @@ const asked = (seq: number): Asked => ({
   cursors: { directory: { '2': seq } },
   offers: [],
   seen: [],
+  gone: [],
 });
 const shown = (store: Store): string[] => store.memory.rows('unit').map((one) => `${one.id}=${one.fields.name}`);
 const whole = (rows: Row[], seq: number, more: object = {}) =>

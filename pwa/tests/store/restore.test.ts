@@ -93,11 +93,21 @@ describe('signed orders of the centre', () => {
     await store.take(restored());
     const unseen = store.standing.unseen;
     const { asked: first } = await store.asking(null, 1_000_000);
-    await store.take(
-      reply({ epoch: 'e2', verdicts: [verdict('c/0/1', 'h', 0, 'refused')] }),
-      { ...first, seen: unseen },
-    );
+    await store.take(reply({ epoch: 'e2', verdicts: [verdict('c/0/1', 'h', 0, 'refused')] }), {
+      ...first,
+      seen: unseen,
+    });
     expect(store.standing.unseen).toEqual([]);
+  });
+
+  test('that the disk has lost are not waited for', async () => {
+    const [store] = await holding([order(1, 11), order(2, 12)], [1, 2]);
+    await store.take(restored());
+    await databaseOf(store).proofs.delete('c/0/1');
+    const { asked: first, offers, wordsWait } = await store.asking(null, 1_000_000);
+    expect([offers.map(dotOf), first.offers, wordsWait]).toEqual([['c/0/2'], ['c/0/2'], false]);
+    await store.take(reply({ epoch: 'e2', upto: 13 }), first);
+    expect(store.standing.offers).toEqual(['c/0/2']);
   });
 
   test('go before own words, which go with the request that carries the last of them', async () => {
@@ -235,9 +245,13 @@ describe('rows', () => {
     expect(lots).toEqual([50, 50, 20]);
   });
 
-  test('of a scope that is lost with the log go at once', async () => {
-    const [store] = await holding([order(1, 9)]);
+  test('of a scope that is lost with the log go once what proves them was offered', async () => {
+    const [store] = await holding([order(1, 11)], [1]);
     await store.take(restored({ revoked: ['unit/u1'] }));
+    const { asked: first, offers } = await store.asking(null, 1_000_000);
+    expect(offers.map(dotOf)).toEqual(['c/0/1']);
+    expect(shown(store)).toEqual(['d1']);
+    await store.take(reply({ epoch: 'e2', revoked: ['unit/u1'] }), first);
     expect(shown(store)).toEqual([]);
     expect(await store.cursors()).toEqual({});
   });

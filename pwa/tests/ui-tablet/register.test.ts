@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Change, Row } from '../../src/core/contract.ts';
 import { checkForm, type Refusal } from '../../src/core/mutation.ts';
+import { overlaid, savedFrom } from '../../src/core/replica.ts';
 import { stampAt, holding, row, NOW, UNIT } from './rows.ts';
 import { againOf, contactChanges, contactRemoval, draftOf, keptOf } from '../../src/ui/views/tablet/contact-form.ts';
 import {
@@ -138,12 +139,19 @@ describe('taking back never overwrites others', () => {
   const DOT = 'me/2/7';
   const set: Change[] = [{ op: 'set', entity: 'contact', id: 'c1', fields: { post: '书记' } }];
   const edited: Row = { ...contact, writes: { post: [stampAt(NOW), DOT] } };
-  const still = (row: Row | null, changes = set) => stands(changes, DOT, () => row);
+  const edit = { changes: set, dot: DOT, base: { 'contact/c1': { post: [contact.dot] } } };
+  const still = (row: Row | null, changes = set) => stands({ ...edit, changes }, () => row);
 
-  it('the inverse follows the edit alone, so that a later edit is beside it', () => {
+  it('the inverse follows the edit and what that had seen, so that a later edit is beside it', () => {
     const inverse = inverseOf(set, () => contact, ids());
-    expect(basedOn(inverse, DOT)).toEqual({ 'contact/c1': { post: [DOT] } });
-    expect(basedOn([{ op: 'remove', entity: 'contact', id: 'n', fields: {} }], DOT)).toEqual({});
+    expect(basedOn(inverse, edit)).toEqual({ 'contact/c1': { post: [DOT, contact.dot] } });
+    expect(basedOn([{ op: 'remove', entity: 'contact', id: 'n', fields: {} }], edit)).toEqual({});
+  });
+  it('a set stands while it is shown over the row that it was based on, not over one that came meanwhile', () => {
+    const saved = savedFrom(JSON.stringify({ replica: 'me', lane: 2, n: 7, stamp: stampAt(NOW), changes: set }));
+    expect(still(overlaid(contact, set[0]!, saved))).toBe(true);
+    const meanwhile = { ...contact, writes: { post: [stampAt(NOW), 'x/2/1'] } };
+    expect(still(overlaid(meanwhile, set[0]!, saved))).toBe(false);
   });
   it('a set stands until another dot, a dispute or a removal', () => {
     expect(still(edited)).toBe(true);

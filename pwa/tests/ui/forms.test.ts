@@ -13,7 +13,6 @@ import {
   likelyKind,
   mayBeSaved,
   openedDraft,
-  photosWaitingOf,
   started,
   withSentence,
 } from '../../src/ui/views/shared/feedback.ts';
@@ -128,13 +127,6 @@ describe('the feedback form', () => {
     expect(openedDraft(begun, 'result', NOON + 120_000)).toEqual(begun);
     expect(openedDraft(begun, 'result', NOON + 120_001)).toEqual({ ...begun, fix: null });
     expect(openedDraft({ ...emptyDraft('arrive'), fix }, 'result', NOON)).toEqual(emptyDraft('result'));
-  });
-  it('says of the newest photos that they wait', () => {
-    const said = (id: string, photos: number) => rowOf('feedback', id, { photos: Array(photos).fill({}) });
-    const mine = ['0001', '0002', '0003'].map((stamp, i) => ({ ...said(`f${i}`, i === 1 ? 0 : 2), stamp }));
-    expect([...photosWaitingOf(mine, 0)]).toEqual([]);
-    expect([...photosWaitingOf(mine, 1)]).toEqual(['f2']);
-    expect([...photosWaitingOf(mine, 3)].sort()).toEqual(['f0', 'f2']);
   });
   it('adds a ready sentence once, after what was typed', () => {
     expect(withSentence('', 'B.')).toBe('B.');

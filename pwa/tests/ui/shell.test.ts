@@ -1,8 +1,16 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { DeviceStatus } from '../../src/net/types.ts';
 import { bannersOf, UNSENT_WARN, type BannerFacts } from '../../src/ui/shell/banners.ts';
+import { Refusal } from '../../src/core/mutation.ts';
+import { Unreachable } from '../../src/net/api.ts';
+import { StoreFull } from '../../src/store/guard.ts';
+import { UnsentWork } from '../../src/store/store.ts';
 import { actOf, subjectOf } from '../../src/ui/shell/describe.ts';
+import { photoFailure, saveFailure } from '../../src/ui/shell/failure.ts';
+import { fateOf, fateText, fromOthers, isUndecided } from '../../src/ui/shell/fates.ts';
 import { guessOf, troubleOf, trustPage, workerReady, type Browser } from '../../src/ui/shell/platform.ts';
+import { remainsOf } from '../../src/ui/shell/remains.ts';
+import { enrolTrouble } from '../../src/ui/shell/trouble.ts';
 import { ageOf, lookOf, unsentOf } from '../../src/ui/shell/sync-words.ts';
 import {
   agoText,
@@ -16,7 +24,7 @@ import {
 } from '../../src/ui/views/shared/ages.ts';
 import { nothing } from '../../src/ui/views/shared/nothing.ts';
 import { say, sayList } from '../../src/ui/words.svelte.ts';
-import { holding, MINUTE, NOON, orderRows } from './rows.ts';
+import { holding, MINUTE, NOON, orderRows, rowOf } from './rows.ts';
 
 const IPHONE = 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Version/17.4 Safari/604.1';
 const ANDROID = 'Mozilla/5.0 (Linux; Android 13; HMA-AL00) AppleWebKit/537.36 Chrome/110.0 Mobile Safari/537.36';
@@ -129,6 +137,12 @@ describe('banners', () => {
     expect(bannersOf(all).slice(0, 4)).toEqual(['store_gone', 'problem', 'refused', 'unsent']);
     expect(bannersOf(all)).toContain('clock');
   });
+  it('tell of spoilt and refused words at once, and calmly that a restored centre is given its own again', () => {
+    const restored = { own: 3, orders: 2, rows: 1 };
+    const status = { ...STATUS, damaged: 1, restored };
+    expect(bannersOf({ ...facts, status, refused: 1 })).toEqual(['damaged', 'restored']);
+    expect(bannersOf({ ...facts, status, refused: 1, screen: 'unsent' })).toEqual(['restored']);
+  });
   it('ask to open anew only when nothing could be lost by it', () => {
     expect(bannersOf({ ...facts, status: { ...STATUS, storeLost: true } })).toEqual(['store_lost']);
     expect(bannersOf({ ...facts, status: { ...STATUS, storeLost: true, waiting: 1 } })).toEqual(['store_gone']);
@@ -198,7 +212,102 @@ describe('what waits is told in words', () => {
     expect(actOf(said)).toContain(say('kind.progress'));
     expect(subjectOf(said, device)).toBe(`t · t · ${'长'.repeat(60)}…`);
   });
+  it('says of a lost entry that the centre is told of it', () => {
+    expect(subjectOf(of('lane.void', 'void', { reason: 'corrupt' }), device)).toBe(say('app.void.corrupt'));
+  });
   it('has something to say of an intent it does not know', () => {
     expect(actOf({ intent: 'moon.land', changes: [] })).toBe('moon.land');
+  });
+});
+
+describe('words that the disk has spoilt', () => {
+  const device = holding(orderRows());
+  const whole = JSON.stringify({
+    intent: 'feedback.add',
+    changes: [
+      { op: 'create', entity: 'feedback', id: 'x', fields: { target: 't', kind: 'progress', text: '水"深\n没膝' } },
+    ],
+  });
+
+  it('are read as far as they are left', () => {
+    const { mutation, words } = remainsOf(whole);
+    expect(words).toEqual(['水"深\n没膝']);
+    expect(actOf(mutation!)).toBe(`${say('intent.feedback.add')} · ${say('kind.progress')}`);
+    expect(subjectOf(mutation!, device)).toBe('t · t');
+  });
+  it('are read without their end, and without their beginning', () => {
+    expect(remainsOf(whole.slice(0, whole.indexOf('没'))).words).toEqual(['水"深\n']);
+    const tail = remainsOf(whole.slice(20));
+    expect([tail.mutation, tail.words]).toEqual([null, ['水"深\n没膝']]);
+  });
+  it('are shown as they stand where an escape was cut', () => {
+    expect(remainsOf('{"intent":"help.call","text":"水\\u00').words).toEqual(['水\\u00']);
+    expect(remainsOf('rubbish')).toEqual({ mutation: null, words: [] });
+  });
+});
+
+describe('what became of words that were not taken', () => {
+  const kept = (dot: string, fields: object, arrived = NOON) =>
+    rowOf(
+      'quarantine',
+      dot,
+      { dot, author: 'me', verdict: 'quarantined', state: 'open', note: null, ...fields },
+      {
+        arrived,
+      },
+    );
+
+  it('is told in the words of whoever judged', () => {
+    const device = holding([kept('r/0/1', {})]);
+    expect(fateText(fateOf(device, 'r/0/1')!)).toBe(say('app.fate.open'));
+    expect(fateOf(device, 'r/0/2')).toBeNull();
+    expect(fateText(kept('r/0/1', { state: 'released' }))).toBe(say('app.fate.released'));
+    const rejected = kept('r/0/1', { state: 'rejected', note: '重复' });
+    expect(fateText(rejected)).toBe(say('app.fate.with_note', { fate: say('app.fate.rejected'), note: '重复' }));
+  });
+  it('is nothing while nobody has dealt with a plain refusal', () => {
+    expect(fateText(kept('r/0/1', { verdict: 'refused' }))).toBe('');
+    expect(fateText(kept('r/0/1', { verdict: 'refused', state: 'closed' }))).toBe(say('app.fate.closed'));
+  });
+  it('goes without the reason for which it was kept once somebody has judged', () => {
+    const states = ['open', 'released', 'rejected', 'closed'];
+    expect(states.map((state) => isUndecided(kept('r/0/1', { state, code: 'guard' })))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect(isUndecided(kept('r/0/1', { state: 'released', code: null }))).toBe(false);
+  });
+  it('is shown of other devices of the same person, while it is open or fresh', () => {
+    const old = NOON - 8 * 24 * 60 * MINUTE;
+    const device = holding([
+      kept('r/0/1', {}),
+      kept('other/0/1', {}, old),
+      kept('other/0/2', { state: 'rejected' }, old),
+      kept('other/0/3', { state: 'rejected' }),
+      kept('other/0/4', { author: 'somebody' }),
+    ]);
+    const shown = fromOthers(device, { actor: 'me', replica: 'r' }, NOON);
+    expect(shown.map((row) => row.id)).toEqual(['other/0/3', 'other/0/1']);
+  });
+});
+
+describe('why something was not saved', () => {
+  const full = new StoreFull(new DOMException('full', 'QuotaExceededError'));
+
+  it('is told of a full disk, with what to do', () => {
+    const sentence = say('error.device_full');
+    expect([photoFailure(full), enrolTrouble(full)]).toEqual([sentence, sentence]);
+    expect(saveFailure(full)).toBe(say('app.done.full'));
+  });
+  it('is told of a refusal by its code, and of anything else with what to do', () => {
+    expect(saveFailure(new Refusal('too_large'))).toBe(say('error.too_large'));
+    expect(saveFailure(new Error('x'))).toBe(say('app.done.failed'));
+    expect(photoFailure(new Error('x'))).toBe(say('app.feedback.photo_failed'));
+  });
+  it('is told of an enrolment that would lose words', () => {
+    expect(enrolTrouble(new UnsentWork('damaged'))).toBe(say('app.enrol.unsent'));
+    expect(enrolTrouble(new Unreachable('x'))).toBe(say('app.enrol.offline'));
   });
 });

@@ -14,6 +14,8 @@ export type BannerName =
   | 'insecure'
   | 'update_needed'
   | 'problem'
+  | 'damaged'
+  | 'restored'
   | 'refused'
   | 'unsent'
   | 'help_answered'
@@ -47,8 +49,10 @@ export function bannersOf(facts: BannerFacts): BannerName[] {
     ['update_needed', status.updateNeeded],
     ['help_answered', facts.answered],
     ['problem', status.problem !== null && status.problem !== 'offline' && status.problem !== 'revoked'],
-    ['refused', facts.refused > 0 && facts.screen !== 'unsent'],
+    ['damaged', status.damaged > 0 && facts.screen !== 'unsent'],
+    ['refused', facts.refused > 0 && status.damaged === 0 && facts.screen !== 'unsent'],
     ['unsent', status.waiting >= UNSENT_WARN && facts.screen !== 'unsent'],
+    ['restored', status.restored !== null],
     ['clock', Math.abs(facts.offset) > CLOCK_WARN_MS],
     ['update', facts.replaced || (facts.update && facts.screen === '')],
     ['not_persisted', facts.persisted === false && facts.screen === ''],

@@ -20,7 +20,8 @@ export function actOf(mutation: Pick<Mutation, 'intent' | 'changes'>): string {
 
 /** What it is about: the order's number and the first words. */
 export function subjectOf(mutation: Pick<Mutation, 'changes'>, device: Reader): string {
-  const fields = mutation.changes[0]?.fields ?? {};
+  const { entity = '', fields = {} } = mutation.changes[0] ?? {};
+  if (entity === 'void') return sayCode('app.void', fields.reason);
   const target = typeof fields.target === 'string' ? device.row('target', fields.target) : null;
   const directive = target && device.row('directive', target.fields.directive);
   const incident = target && device.row('incident_summary', target.fields.incident);

@@ -1,10 +1,13 @@
 /** The sentence that tells a person why enrolment did not work. */
 
 import { ProblemError, Unreachable } from '../../net/api.ts';
+import { UnsentWork } from '../../store/store.ts';
 import { say, sayCode } from '../words.svelte.ts';
+import { fullOr } from './failure.ts';
 
 export function enrolTrouble(error: unknown): string {
   if (error instanceof ProblemError) return sayCode('error', error.code);
   if (error instanceof Unreachable) return say('app.enrol.offline');
-  return say('app.enrol.failed');
+  if (error instanceof UnsentWork) return say('app.enrol.unsent');
+  return fullOr(error, 'app.enrol.failed');
 }

@@ -6,9 +6,9 @@ import { href } from '../route.svelte.ts';
 import { say } from '../words.svelte.ts';
 import { unsentOf } from './sync-words.ts';
 
-/** It counts what waits, photos too, and what the centre did not take. */
+/** It counts what waits, photos too, what the centre did not take and what the disk has spoilt. */
 export function unsentTab(): Tab {
-  const n = app.read((device) => unsentOf(device.status) + device.refused().length);
+  const n = app.read((device) => unsentOf(device.status) + device.refused().length + device.status.damaged);
   return {
     id: 'unsent',
     href: href('unsent'),

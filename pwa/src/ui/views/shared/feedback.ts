@@ -1,6 +1,6 @@
 /** The feedback form without its looks: what a draft holds, what is offered, when it may be saved. */
 
-import { RANKS, type Row } from '../../../core/contract.ts';
+import { RANKS } from '../../../core/contract.ts';
 import type { FeedbackKind, Said } from './acts.ts';
 import { recalled, type Order } from './order.ts';
 import { stillHolds } from './place.ts';
@@ -27,22 +27,6 @@ export function openedDraft(found: Said, likely: FeedbackKind, deviceNow: number
 /** True once a person put something into it; a position alone came by itself. */
 export function started(draft: Said): boolean {
   return Boolean(draft.text.trim() || draft.photos.length || draft.place.trim());
-}
-
-/**
- * The ids of own feedback whose photos are likely to wait, when `count` photos wait on this device: older ones had
- * more time to go, so the newest wait.
- */
-export function photosWaitingOf(mine: readonly Row[], count: number): Set<string> {
-  const waiting = new Set<string>();
-  let left = count;
-  for (const row of [...mine].sort((a, b) => (a.stamp < b.stamp ? 1 : -1))) {
-    const photos: unknown[] = row.fields.photos ?? [];
-    if (left <= 0) break;
-    if (photos.length) waiting.add(row.id);
-    left -= photos.length;
-  }
-  return waiting;
 }
 
 /** Something was said or shown; a place alone says nothing. */

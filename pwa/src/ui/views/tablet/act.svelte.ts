@@ -44,8 +44,9 @@ class Acts {
     const base = basesOf(changes, (key) => seen.find((row) => keyOf(row.entity, row.id) === key) ?? null);
     let dot = '';
     if (!(await this.run(async () => (dot = await device.write(intent, changes, { base }))))) return false;
-    const holds = () => stands(changes, dot, rowOf);
-    const run = () => holds() && void this.write(intent, inverse, { base: basedOn(inverse, dot) });
+    const edit = { changes, dot, base };
+    const holds = () => stands(edit, rowOf);
+    const run = () => holds() && void this.write(intent, inverse, { base: basedOn(inverse, edit) });
     app.say(text, { run, holds });
     return true;
   }

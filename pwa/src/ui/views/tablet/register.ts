@@ -1,6 +1,7 @@
 /** Edits of the register: only what changed travels, and every edit has its inverse. Pure. */
 
 import type { Change, Row, Value } from '../../../core/contract.ts';
+import type { Base } from '../../../core/replica.ts';
 import { baseOf, keyOf } from '../../../core/rows.ts';
 import { decodeStamp } from '../../../core/stamp.ts';
 import type { ReceiptState } from '../../../net/types.ts';
@@ -117,29 +118,41 @@ export function inverseOf(
   return inverse.sort((a, b) => rebirthOrder(a) - rebirthOrder(b));
 }
 
-/** The base of an inverse: the edit's own write and nothing else. */
-export function basedOn(inverse: readonly Change[], dot: string): Record<string, Record<string, string[]>> {
+/** An edit that was written: its changes, its dot, and the dots that its author saw. */
+export interface Edit {
+  changes: readonly Change[];
+  dot: string;
+  base: Base;
+}
+
+/** The base of an inverse: the edit's own write and what that was based on, and nothing else. */
+export function basedOn(inverse: readonly Change[], { dot, base }: Edit): Base {
   const sets = inverse.filter((change) => change.op === 'set');
   return Object.fromEntries(
-    sets.map(({ entity, id, fields }) => [
-      keyOf(entity, id),
-      Object.fromEntries(Object.keys(fields).map((name) => [name, [dot]])),
-    ]),
+    sets.map(({ entity, id, fields }) => {
+      const seen = base[keyOf(entity, id)] ?? {};
+      return [
+        keyOf(entity, id),
+        Object.fromEntries(Object.keys(fields).map((name) => [name, [dot, ...(seen[name] ?? [])]])),
+      ];
+    }),
   );
 }
 
-/** True while an edit is still the last word: nobody wrote after it, and no field of it is in dispute. */
-export function stands(changes: readonly Change[], dot: string, rowOf: (key: string) => Row | null): boolean {
+/** True while an edit is still the last word: nobody wrote after or beside it, and no field of it is in dispute. */
+export function stands({ changes, dot, base }: Edit, rowOf: (key: string) => Row | null): boolean {
   return changes.every(({ op, entity, id, fields }) => {
-    const row = rowOf(keyOf(entity, id));
+    const key = keyOf(entity, id);
+    const row = rowOf(key);
     if (op === 'remove') return row === null || row.removed;
     if (!row || row.removed) return false;
     // What was created goes whole when it is taken back: nobody may have touched any field of it.
     const names = op === 'create' ? Object.keys({ ...row.writes, ...row.open }) : Object.keys(fields);
     if (op === 'create' && row.dot !== dot) return false;
     return names.every((name) => {
-      const dots = baseOf(row, name);
-      return !row.open[name]?.length && dots.length === 1 && dots[0] === dot;
+      const [last, ...others] = baseOf(row, name);
+      const seen = base[key]?.[name] ?? [];
+      return !row.open[name]?.length && last === dot && others.every((other) => seen.includes(other));
     });
   });
 }

@@ -1,0 +1,81 @@
+"""What a ferry must come to: all has arrived, late sticks change nothing, nor does the way."""
+
+import json
+from typing import TYPE_CHECKING
+
+from sync.bundle import pack
+from sync.bundle_parts import Contents, SignedRun
+from sync.mutation import dot_of
+from sync.vector import covers, minus
+from tests.sim.broken import Broken
+from tests.sim.centre import CENTRE
+from tests.sim.county import County
+from tests.sim.landing import REGISTERED, dots_in
+from tests.sim.speech import runs_in
+
+if TYPE_CHECKING:
+    from tests.sim.ferry import Ferry
+    from tests.sim.world import Message
+
+ROUNDS_MAX = 60
+
+
+def heal(ferry: "Ferry") -> None:
+    """Every stick arrives, and the centre gets all that counties were given."""
+    left = ROUNDS_MAX
+    while ferry.way and left:
+        left -= 1
+        ferry.deliver(ferry.way.pop(0), {})
+    for number, county in enumerate(ferry.counties):
+        if county.epoch:
+            _come_to_agree(ferry, number, county)
+
+
+def _come_to_agree(ferry: "Ferry", number: int, county: County) -> None:
+    for _ in range(ROUNDS_MAX):
+        ferry.step({"what": "exchange", "pick": number, "r": 1})
+        book, same = county.book, county.epoch == ferry.world.centre.epoch()
+        if same and covers(book.peer, book.vector) and not _lost_by(ferry, county):
+            return
+    lacks = minus(county.book.vector, county.book.peer)
+    raise Broken("relay_lost", f"{county.name} still has {lacks or _lost_by(ferry, county)[:3]}")
+
+
+def _lost_by(ferry: "Ferry", county: County) -> list[str]:
+    """What a county was given for the newest log, and the centre has not."""
+    enrolled, log = ferry.enrolled(), ferry.world.model.log
+    held = ((life, dot_of(life, int(lane), n)) for life, lane, n in dots_in(county.book.vector))
+    return sorted(dot for life, dot in held if life in enrolled and dot not in log)
+
+
+def check_late_sticks(ferry: "Ferry") -> None:
+    """Whatever stick turns up after everything else changes nothing."""
+    before = ferry.world.model.chain
+    for stick in ferry.written:
+        if ferry.is_there(stick.to):
+            ferry.deliver(stick, {})
+    ferry.way = []
+    if ferry.world.model.chain != before:
+        raise Broken("late_stick", "the log moved for words that it had")
+
+
+def bring_first(ferry: "Ferry", messages: "list[Message]", by: str) -> None:
+    """Bring the words of these requests by stick, all or every second; then they are known."""
+    for message in messages:
+        if by == "stick" or message.made // 2 % 2:
+            _bring(ferry, message)
+
+
+def _bring(ferry: "Ferry", message: "Message") -> None:
+    seal, request = ferry.world.handsets[message.number].device.seal, json.loads(message.body)
+    runs = tuple(
+        SignedRun(message.life, run.lane, n, seal.public, run.sig, raws)
+        for run, n, raws in runs_in(message.body)
+    )
+    if not runs or message.life not in ferry.enrolled():
+        return
+    heading = ferry.heading(message.life, CENTRE, request["epoch"], REGISTERED[0])
+    stick = ferry.stick(heading, pack(heading, Contents(runs), seal.sign))
+    landed = ferry.land(stick, {})
+    if landed is None or landed.plan.refused:
+        raise Broken("good_bundle", f"{message.life} by stick")

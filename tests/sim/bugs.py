@@ -1,0 +1,301 @@
+"""The bugs that are planted to see whether the simulation finds them. Imports nothing of ours."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A wrong change of one place in one module's source."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+    def planted_in(self, source: str) -> str:
+        """The source with the bug in it. ValueError unless the place is there exactly once."""
+        count = source.count(self.old)
+        if count != 1:
+            raise ValueError(f"{self.name}: {count} places like {self.old!r} in {self.module}")
+        return source.replace(self.old, self.new)
+
+
+BUGS = (
+    Bug(
+        "outbox emptied by a held verdict",
+        "sync.outbox",
+        'FINAL = frozenset({"applied", "merged", "refused", "quarantined"})',
+        'FINAL = frozenset({"applied", "merged", "refused", "quarantined", "held"})',
+    ),
+    Bug(
+        "a repeat is judged again",
+        "sync.push",
+        "if past is not None or arrival.fault in UNPROVEN:",
+        "if arrival.fault in UNPROVEN:",
+    ),
+    Bug(
+        "the last to be stamped loses",
+        "sync.merge",
+        "return max(heads, key=lambda write: (write.stamp, write.dot))",
+        "return min(heads, key=lambda write: (write.stamp, write.dot))",
+    ),
+    Bug(
+        "a stale reply is taken",
+        "sync.replica",
+        "return self._cursor(pair) == (0 if pair in request.bad else asked)",
+        "return self._cursor(pair) >= 0 or asked > 0",
+    ),
+    Bug(
+        "rows of a lost scope stay",
+        "sync.replica",
+        "for key in [key for key, scopes in self.held_by.items() if scope in scopes]:",
+        "for key in [key for key, scopes in self.held_by.items() if scope == scopes]:",
+    ),
+    Bug(
+        "a pull skips one seq",
+        "sync.pull",
+        "wants.append(Want(scope, lane, 0 if again else after))",
+        "wants.append(Want(scope, lane, 0 if again else min(after + 1, upto)))",
+    ),
+    Bug(
+        "a removed row can be made again",
+        "sync.judge",
+        "            if stored is not None:\n",
+        "            if stored is not None and not stored.row.removed:\n",
+    ),
+    Bug(
+        "an epoch change goes unnoticed",
+        "sync.replica",
+        "        if reply.epoch != self.identity.epoch:\n",
+        "        if reply.epoch == reply.centre:\n",
+    ),
+    Bug(
+        "a failed write is committed",
+        "server.store.sqlite",
+        'self.db.execute("ROLLBACK")',
+        'self.db.execute("COMMIT")',
+    ),
+    Bug(
+        "anybody may change anything",
+        "sync.rights",
+        "    if units != {session.unit}:\n",
+        "    if not units:\n",
+    ),
+    Bug(
+        "a page ends within a seq",
+        "server.store.sqlite",
+        "            if size >= room and seq != last:\n",
+        "            if size >= room:\n",
+    ),
+    Bug(
+        "work that the centre lost is not sent again",
+        "sync.replica",
+        "        again = [one.saved for one in self.sent if one.seq > fork]\n",
+        "        again = []\n",
+    ),
+    Bug(
+        "a verdict before the commit",
+        "server.batch",
+        "await self._store.write(\n            lambda txn: _write(",
+        "await self._store.read(\n            lambda txn: _write(",
+    ),
+    Bug(
+        "a stamp is believed however far ahead",
+        "sync.stamp",
+        "    if claimed.wall_ms <= now_ms + DRIFT_MS_MAX:\n        return claimed\n",
+        "    if claimed.wall_ms <= now_ms * DRIFT_MS_MAX:\n        return claimed\n",
+    ),
+    Bug(
+        "any verdict of its number empties the outbox",
+        "sync.outbox",
+        "return verdict.verdict in FINAL and named and verdict.hash == saved.hash",
+        "return named",
+    ),
+    Bug(
+        "a digest that does not look at the words",
+        "sync.digest",
+        '"fields": row.fields,',
+        '"fields": sorted(row.fields),',
+    ),
+    Bug(
+        "a row that leaves a scope stays in its sum",
+        "server.store.sqlite",
+        "digest if member.present else -digest",
+        "digest if member.present else 0",
+    ),
+    Bug(
+        "nobody is told that a row left",
+        "sync.scope",
+        "Member(scope, entity.lane, after.entity, after.id, False)",
+        "Member(scope, entity.lane, after.entity, after.id, True)",
+    ),
+    Bug(
+        "an order comes without its parents",
+        "sync.scope",
+        "    if before is None:\n",
+        '    if before is None and after.entity != "target":\n',
+    ),
+    Bug(
+        "a revoked device is heard",
+        "sync.judge",
+        "    if session.revoked and not arrival.released:\n",
+        "    if session.revoked and arrival.released:\n",
+    ),
+    Bug(
+        "a device keeps the scopes of its old unit",
+        "server.grants",
+        "    if had[0] != has[0]:\n",
+        "    if had[0] == has[1]:\n",
+    ),
+    Bug(
+        "what was allowed when written is refused",
+        "sync.rights",
+        "        if then is not None and allowed[then]:\n",
+        "        if then is not None and not allowed[then]:\n",
+    ),
+    Bug(
+        "rivals without a Conflict",
+        "sync.conflict",
+        "if is_disputed(state) and any(head.dot == dot for head in state.heads):",
+        "if state.open and any(head.dot == dot for head in state.heads):",
+    ),
+    Bug(
+        "the centre's word weighs no more than another",
+        "sync.merge",
+        "key=lambda write: (write.authority, write.stamp, write.dot)",
+        "key=lambda write: (write.stamp, write.dot)",
+    ),
+    Bug(
+        "an edit of a removed row is taken",
+        "sync.judge",
+        "        elif stored is None or stored.row.removed:\n",
+        "        elif stored is None:\n",
+    ),
+    Bug(
+        "a pair begun anew keeps what went meanwhile",
+        "sync.replica",
+        "            for key in self.holds.get(pair, set()) - kept:\n",
+        "            for key in self.holds.get(pair, set()) & kept - kept:\n",
+    ),
+    Bug(
+        "a released mutation that must wait is forgotten",
+        "server.batch",
+        '    if entry.verdict.verdict == "held":\n',
+        '    if entry.verdict.verdict == "held" and not commit.release:\n',
+    ),
+    Bug(
+        "what the centre signed is not trusted when it comes back",
+        "server.offers",
+        "found.arrivals.append(replace(arrival, trusted=trusted))",
+        "found.arrivals.append(replace(arrival, trusted=False))",
+    ),
+    Bug(
+        "a late verdict never reaches its author",
+        "sync.replica",
+        "                self.settle(_late_verdict(row), row.arrived)\n",
+        "                _late_verdict(row)\n",
+    ),
+    Bug(
+        "the horizon forgets rows that live",
+        "server.store.sqlite",
+        "AND seq<=? AND (present=0 OR EXISTS (",
+        "AND seq<=? AND (present>=0 OR EXISTS (",
+    ),
+    Bug(
+        "the chain breaks at a void",
+        "server.verify",
+        "    if mutation.intent != VOID:\n        return hash\n",
+        "    if mutation.intent:\n        return hash\n",
+    ),
+    Bug(
+        "a step of an earlier round counts",
+        "sync.fold",
+        "        if mark.round != round_now or mark.version < version_now:\n",
+        "        if mark.version < version_now:\n",
+    ),
+    Bug(
+        "a recall that met a signature shows no Conflict",
+        "sync.recall",
+        'return bool(same_round and RANKS[step.fields["step"]] > recall.fields["rank_seen"])',
+        'return bool(same_round and RANKS[step.fields["step"]] < recall.fields["rank_seen"])',
+    ),
+    Bug(
+        "the node gives a number twice",
+        "server.engine",
+        '            txn.put("node", "tips", after)\n',
+        "",
+    ),
+    Bug(
+        "two orders get one human number",
+        "server.numbers",
+        '    txn.put("number", key, {"last": last + 1})\n',
+        '    txn.put("number", key, {"last": last})\n',
+    ),
+    Bug(
+        "a refused mutation is shown to nobody",
+        "sync.push",
+        "    row = at_home(quarantine_row(arrival, verdict, session, now_ms), known.centre)\n"
+        "    return Judged(verdict, (*judged.wrote, row))\n",
+        "    return judged\n",
+    ),
+    Bug(
+        "who was away past the horizon is told only what is new",
+        "sync.pull",
+        "again = after < floor or (scope, lane) in bad",
+        "again = (scope, lane) in bad",
+    ),
+    Bug(
+        "numbers begin again after a restore",
+        "server.epoch",
+        "NUMBERS_SKIPPED = 100\n",
+        "NUMBERS_SKIPPED = 0\n",
+    ),
+    Bug(
+        "times of a lost log are held against a device",
+        "server.epoch",
+        '{**one, "top_ms": 0}',
+        "{**one}",
+    ),
+    Bug(
+        "an order comes back without its incident",
+        "sync.judge",
+        "    if arrival.reoffered:\n",
+        "    if arrival.reoffered and arrival.released:\n",
+    ),
+    Bug(
+        "a push is judged before its device knows of the restore",
+        "server.engine",
+        "same_log = request.epoch == head.epoch",
+        'same_log = request.epoch != ""',
+    ),
+    Bug(
+        "a bundle that anybody signed is opened",
+        "sync.bundle",
+        "    if not (sig.isascii() and any(verify(key, sig, signed) for key in keys)):\n",
+        "    if not sig.isascii():\n",
+    ),
+    Bug(
+        "a bundle is opened wherever it is brought",
+        "sync.bundle",
+        "    if header.to != trust.centre:\n",
+        "    if not header.to:\n",
+    ),
+    Bug(
+        "a run proves itself by any key",
+        "sync.bundle_plan",
+        "    if keys.get(run.replica, run.key) != run.key:\n",
+        "    if not run.key:\n",
+    ),
+    Bug(
+        "what a lost bundle brought is not asked back",
+        "sync.bundle_plan",
+        "lacking(expected, after), after",
+        "Have(), after",
+    ),
+    Bug(
+        "an unregistered stick is let in",
+        "sync.bundle",
+        "    if trust.carriers is not None and header.carrier not in trust.carriers:\n",
+        "    if trust.carriers is not None and header.carrier is None:\n",
+    ),
+)

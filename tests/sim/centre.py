@@ -1,0 +1,286 @@
+"""The real server in one thread: its store may crash or fill up at any call, its edge is bytes."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from schema.codes import Code
+from schema.versions import PROTOCOL_VERSION
+from schema.wire import Change, EnrolReply, EnrolRequest, LateRequest, SyncRequest, Verdict
+from server.accounts import enrol, new_code
+from server.accounts.enrolment import device_of
+from server.config import Config
+from server.device import WebUser
+from server.engine import Engine
+from server.epoch import begin_epoch
+from server.errors import Fault
+from server.late import take_late
+from server.store.protocol import Read, Store, T, Txn
+from server.store.sqlite import SqliteDatabase
+
+CENTRE = "centre"
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+class Crashed(Exception):
+    """The server's process died at this call; nothing it would have answered is sent."""
+
+
+class Connection(sqlite3.Connection):
+    """A connection whose disk is full from the n-th writing statement on."""
+
+    room: int | None = None
+    filled = 0
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if self.room is not None and sql.startswith(WRITES):
+            self.room -= 1
+            if self.room < 0:
+                self.filled += 1
+                raise sqlite3.OperationalError("database or disk is full")
+        return super().execute(sql, *values)
+
+
+def fresh_connection(image: bytes) -> Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+    if image:
+        db.deserialize(image)
+    return db
+
+
+class Trouble:
+    """What happens to the store during one action: a crash at a call, yields that interleave."""
+
+    def __init__(
+        self, crash_at: int | None = None, after_commit: bool = False, gate: int | None = None
+    ) -> None:
+        self.crash_at = crash_at
+        self.after_commit = after_commit
+        self.gate = None if gate is None else Random(gate)
+        self.calls = 0
+        self.crashed = ""
+
+    def due(self) -> bool:
+        self.calls += 1
+        return self.crash_at is not None and self.calls > self.crash_at
+
+
+class SimStore(Store):
+    """The real SQLite code on a connection in memory, on the thread that asks."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self.database = database
+        self.trouble = Trouble()
+        self.dead = False
+
+    async def write(self, work: Callable[[Txn], T]) -> T:
+        await self._pass(self.database.db)
+        due = self.trouble.due()
+        if due and not self.trouble.after_commit:
+            self._die("before_commit")
+        result = self.database.write(work)
+        if due:
+            self._die("after_commit")
+        await self._pass(self.database.db)
+        return result
+
+    async def read(self, work: Callable[[Read], T]) -> T:
+        await self._pass(self.database.db)
+        if self.trouble.due():
+            self._die("at_read")
+        return self.database.read(work)
+
+    async def close(self) -> None:
+        self.dead = True
+
+    def _die(self, where: str) -> None:
+        self.dead = True
+        self.trouble.crashed = where
+        raise Crashed(where)
+
+    async def _pass(self, db: sqlite3.Connection) -> None:
+        """Let others go first, as often as the action says; a dead process does nothing more."""
+        if self.trouble.gate is not None:
+            for _ in range(self.trouble.gate.randrange(4)):
+                await asyncio.sleep(0)
+        if self.dead:
+            raise Crashed("dead")
+
+
+class Centre:
+    """One centre on its disk, whose process comes and goes."""
+
+    def __init__(self, image: bytes, random: Random) -> None:
+        self.db = fresh_connection(image)
+        self.random = random
+        self.database = SqliteDatabase(self.db, CENTRE, random.randbytes)
+        self.now = 0
+        self.skew_ms = 0
+        self.loop = asyncio.new_event_loop()
+        self.engine: Engine | None = None
+        self.store: SimStore | None = None
+        self.starts = 0
+        self.on_reply: Callable[[bytes], Any] = lambda body: None
+
+    def clock(self) -> int:
+        return self.now + self.skew_ms
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(work)
+
+    async def open(self) -> Engine:
+        """The serving engine; started again when its process had died."""
+        if self.engine is None or self.store is None or self.store.dead:
+            self.starts += 1
+            self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
+            self.store = SimStore(self.database)
+            self.engine = await Engine.open(self.store, self.clock, Config(data=Path(".")))
+        return self.engine
+
+    async def post(self, token: str, body: bytes) -> tuple[int, bytes]:
+        """`POST /v1/sync` as bytes. A crash gives status 0: no answer at all."""
+        try:
+            engine = await self.open()
+            device = await device_of(engine, token)
+            try:
+                request = msgspec.json.decode(body, type=SyncRequest)
+            except (ValueError, RecursionError):
+                raise Fault(Code.BAD_REQUEST) from None
+            if request.protocol > PROTOCOL_VERSION:
+                raise Fault(Code.PROTOCOL)
+            body = msgspec.json.encode(await engine.sync(device, request))
+            self.on_reply(body)
+            return 200, body
+        except Crashed:
+            return 0, b""
+        except Fault as fault:
+            return fault.status, msgspec.json.encode({"code": fault.code})
+        except sqlite3.OperationalError:
+            return 507, b"{}"
+
+    async def deliver(self, posts: list[tuple[str, bytes]], trouble: Trouble) -> list[Any]:
+        """Serve these requests at the same time. A server that cannot even start answers none."""
+        try:
+            await self.open()
+        except sqlite3.OperationalError:
+            return [(507, b"{}")] * len(posts)
+        assert self.store is not None
+        self.store.trouble = trouble
+        try:
+            work = (self.post(token, body) for token, body in posts)
+            answers = await asyncio.gather(*work, return_exceptions=True)
+        finally:
+            self.store.trouble = Trouble()
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
+
+    async def act(
+        self,
+        who: WebUser,
+        intent: str,
+        changes: Iterable[Change],
+        base: dict[str, dict[str, tuple[str, ...]]],
+        after: tuple[str, ...] = (),
+    ) -> Verdict:
+        engine = await self.open()
+        return await engine.act(who, intent, changes, base, after)
+
+    async def load(self, changes: list[Change]) -> Verdict:
+        engine = await self.open()
+        return await engine.load(changes)
+
+    async def enrol(self, actor: str, kind: str, public: str) -> EnrolReply:
+        engine = await self.open()
+        code = await new_code(engine, actor, kind, random=self.random.randbytes)
+        return await enrol(engine, EnrolRequest(code, public), actor, self.random.randbytes)
+
+    def change_doc(self, replica: str, change: dict[str, Any]) -> None:
+        """Change the record of a device, as the administration's pages do."""
+
+        def work(txn: Txn) -> None:
+            doc = txn.get("replica", replica) or {}
+            txn.put("replica", replica, {**doc, **change})
+
+        self.database.write(work)
+
+    def scopes(self, replica: str) -> frozenset[str]:
+        """What a device is granted now, read past the store."""
+        line = self.db.execute(
+            "SELECT doc FROM side WHERE centre=? AND kind='replica' AND key=?", (CENTRE, replica)
+        ).fetchone()
+        grants = msgspec.json.decode(line[0])["grants"] if line else []
+        return frozenset(one["scope"] for one in grants if one["to_seq"] is None)
+
+    def epoch(self) -> str:
+        epoch: str = self.db.execute("SELECT epoch FROM head").fetchone()[0]
+        return epoch
+
+    def restore(self, image: bytes, replica: str) -> None:
+        """The machine is lost; another one starts from this image, as a new epoch."""
+        self.db.close()
+        self.db = fresh_connection(image)
+        self.engine = None
+        self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
+        self.database.write(lambda txn: begin_epoch(txn, replica, self.random.randbytes))
+
+    async def snapshot(self, token: str, sha256: str) -> bytes | None:
+        """`GET /v1/snap/<sha256>`: the bytes; None for any other answer."""
+        try:
+            engine = await self.open()
+            return await engine.snapshot(await device_of(engine, token), sha256)
+        except (Fault, Crashed):
+            return None
+
+    async def late(self, body: bytes) -> list[dict[str, Any]]:
+        """`POST /v1/late`: last words of a device that this centre does not know."""
+        engine = await self.open()
+        request = msgspec.json.decode(body, type=LateRequest)
+        reply: dict[str, Any] = msgspec.to_builtins(await take_late(engine, request, ""))
+        return list(reply["verdicts"])
+
+    def kept(self) -> dict[str, str]:
+        """What is kept beside the log for a person to see: `dot hash` → code."""
+        lines = self.db.execute("SELECT key, doc FROM side WHERE kind='kept'")
+        return {key: msgspec.json.decode(doc)["code"] for key, doc in lines}
+
+    async def mark_durable(self, seq: int) -> None:
+        engine = await self.open()
+        await engine.mark_durable(seq)
+
+    async def forget_old(self) -> None:
+        engine = await self.open()
+        await engine.forget_old()
+
+    def lines(self, after: int) -> list[tuple[Any, ...]]:
+        """The log above `after`, read past the store."""
+        return self.db.execute(
+            "SELECT seq, replica, lane, n, hash, raw, verdict, code, detail, received, chain, tags"
+            " FROM log WHERE seq>? ORDER BY seq",
+            (after,),
+        ).fetchall()
+
+    def row(self, entity: str, id: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """A stored row and the history of its writes, read past the store."""
+        line = self.db.execute(
+            "SELECT doc, history FROM row WHERE centre=? AND entity=? AND id=?",
+            (CENTRE, entity, id),
+        ).fetchone()
+        if line is None:
+            return None
+        return msgspec.json.decode(line[0]), msgspec.json.decode(line[1]) if line[1] else {}
+
+    def rows_since(self, seq: int) -> list[dict[str, Any]]:
+        """Every row that moved at `seq` or later, read past the store."""
+        query = "SELECT doc FROM row WHERE centre=? AND seq>=? ORDER BY seq, entity, id"
+        return [msgspec.json.decode(doc) for (doc,) in self.db.execute(query, (CENTRE, seq))]
+
+    def close(self) -> None:
+        self.loop.close()
+        self.db.close()

@@ -1,0 +1,110 @@
+"""Makes a failing run small: fewer actions, plainer actions, fewer devices, the same promise."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.sim.one import Outcome, replay
+from tests.sim.world import Action
+
+TRIES_MAX = 600
+FANCY = ("fault", "crash", "after", "room", "gate")
+
+
+class _Tries:
+    """Counts runs, and keeps the smallest that still breaks the promise."""
+
+    def __init__(self, found: Outcome) -> None:
+        self.best = found
+        self.left = TRIES_MAX
+
+    def broken_by(self, setup: dict[str, Any], actions: list[Action]) -> bool:
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        again = replay(setup, actions)
+        if again.broken != self.best.broken:
+            return False
+        # What comes after the action that broke it has no part in it.
+        self.best = replace(again, actions=again.actions, setup=setup)
+        return True
+
+
+def shrink(found: Outcome) -> Outcome:
+    """The smallest run found that breaks the same promise (delta debugging over its actions)."""
+    tries = _Tries(found)
+    while tries.left > 0:
+        before = _size(tries.best)
+        _fewer_actions(tries)
+        _plainer_actions(tries)
+        _fewer_devices(tries)
+        if _size(tries.best) == before:
+            break
+    return tries.best
+
+
+def _size(found: Outcome) -> tuple[int, int, int]:
+    return (
+        len(found.actions),
+        len(found.setup["devices"]),
+        sum(len(action) for action in found.actions),
+    )
+
+
+def _fewer_actions(tries: _Tries) -> None:
+    parts = 2
+    while tries.left > 0:
+        actions = tries.best.actions
+        size = max(1, len(actions) // parts)
+        if not _drop_one(tries, actions, size):
+            if size == 1:
+                return
+            parts *= 2
+
+
+def _drop_one(tries: _Tries, actions: list[Action], size: int) -> bool:
+    """Leave out one stretch of this size, from the end on; True when something could go."""
+    dropped = False
+    at = len(actions) - size
+    while at > -size and tries.left > 0:
+        start = max(0, at)
+        shorter = [*actions[:start], *actions[start + size :]]
+        if tries.broken_by(tries.best.setup, shorter):
+            actions, dropped = tries.best.actions, True
+        at -= size
+    return dropped
+
+
+def _plainer_actions(tries: _Tries) -> None:
+    for name in FANCY:
+        _each(tries, lambda action, name=name: {k: v for k, v in action.items() if k != name})
+    _each(tries, lambda action: {**action, "ms": 0} if action.get("ms") else action)
+
+
+def _each(tries: _Tries, change: Callable[[Action], Action]) -> None:
+    for at in range(len(tries.best.actions)):
+        actions = tries.best.actions
+        if at < len(actions) and (plain := change(actions[at])) != actions[at]:
+            tries.broken_by(tries.best.setup, [*actions[:at], plain, *actions[at + 1 :]])
+
+
+def _fewer_devices(tries: _Tries) -> None:
+    """Fewer devices; who an action means is then counted among those that are left."""
+    while len(tries.best.setup["devices"]) > 1 and tries.left > 0:
+        setup = tries.best.setup
+        count = len(setup["devices"])
+        for at in range(count):
+            devices = [*setup["devices"][:at], *setup["devices"][at + 1 :]]
+            actions = [_renumbered(action, at, count) for action in tries.best.actions]
+            if tries.broken_by({**setup, "devices": devices}, actions):
+                break
+        else:
+            return
+
+
+def _renumbered(action: Action, gone: int, count: int) -> Action:
+    if action.get("dev", -1) < 0:
+        return action
+    number = action["dev"] % count
+    return {**action, "dev": number - (number > gone)}
