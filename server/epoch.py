@@ -11,27 +11,29 @@ NUMBERS_SKIPPED = 100
 """Human numbers that were given after the backup was taken are not given to somebody else."""
 
 
-def begin_epoch(txn: Txn, replica: str, random: Callable[[int], bytes] = token_bytes) -> Head:
+def begin_epoch(
+    txn: Txn, replica: str, restores: int, random: Callable[[int], bytes] = token_bytes
+) -> Head:
     """Afterwards this log is another one than before, from its present end on.
 
-    The node writes under `replica`, an id never used before. What a restored backup lacks is
+    The node writes under `replica`, an id never used before. `restores` counts this one too, and
+    is kept outside the database: the same backup may be restored twice. What the backup lacks is
     offered again by the devices that hold it; no time that the old log knew is held against them.
     """
     head = txn.head()
     for old, doc in {**txn.find("epoch"), head.epoch: {"fork": head.seq}}.items():
         txn.put("epoch", old, {"fork": min(doc["fork"], head.seq)})
-    counter = int(head.epoch.partition("-")[0]) + 1
-    begun = replace(head, epoch=f"{counter}-{random(8).hex()}")
+    begun = replace(head, epoch=f"{1 + restores}-{random(8).hex()}")
     txn.set_head(begun)
     txn.put("node", "self", {"replica": replica})
     txn.delete("node", "tips")
     for key, doc in txn.find("replica").items():
         lanes = {lane: {**one, "top_ms": 0} for lane, one in doc["lanes"].items()}
         txn.put("replica", key, {**doc, "lanes": lanes, "floor_ms": 0})
-    skipped = (txn.get("number_skip", "") or {"last": 0})["last"] + NUMBERS_SKIPPED
+    skipped = NUMBERS_SKIPPED * restores
     txn.put("number_skip", "", {"last": skipped})
     for key, doc in txn.find("number").items():
-        txn.put("number", key, {"last": doc["last"] + NUMBERS_SKIPPED})
+        txn.put("number", key, {"last": doc["last"] + skipped})
     return begun
 
 

@@ -52,8 +52,3 @@ def regranted(doc: Doc, replica: str, unit: str, seq: int) -> Doc:
         {"scope": scope, "from_seq": seq, "to_seq": None} for scope in sorted(scopes - standing)
     ]
     return {**doc, "unit": unit or doc["unit"], "grants": grants}
-
-
-def held_scopes(doc: Doc) -> tuple[str, ...]:
-    """The scopes that a device holds now."""
-    return tuple(one["scope"] for one in doc["grants"] if one["to_seq"] is None)

@@ -21,7 +21,6 @@ PART_BYTES = 256 * 1024
 TAIL_BYTES_MAX = 64 * 1024
 """A snapshot is made anew when more than this has changed since."""
 
-EVERYTHING = 2**62
 _encode = msgspec.json.encode
 
 

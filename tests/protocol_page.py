@@ -494,7 +494,7 @@ class Story:
         shutil.copy(self.folder / "backup", self.engine.config.database)
         await self.open()
         new_node = "0199c83b-0000-7000-b000-0000000000aa"
-        await self.engine.store.write(lambda txn: begin_epoch(txn, new_node, steady_bytes))
+        await self.engine.store.write(lambda txn: begin_epoch(txn, new_node, 1, steady_bytes))
         await self.close()
         await self.open()
         await phone.sync()

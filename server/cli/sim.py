@@ -15,6 +15,11 @@ from server.cli.setup_words import COMMANDS, both
 @click.option("--steps", type=int, metavar="K", help="Actions in each seed (300).")
 @click.option("--json", type=click.Path(), metavar="FILE", help="Write a report for scripts.")
 @click.option("--trace", type=click.Path(exists=True), metavar="FILE", help="Run a trace again.")
+@click.option(
+    "--node",
+    type=click.Choice(["always", "never", "auto"]),
+    help="When devices have the app's own core, in Node (auto: in 1 of 20 seeds).",
+)
 @click.option("--mutants", is_flag=True, help="Plant bugs and see whether each is found.")
 def command(mutants: bool, **options: int | str | None) -> None:
     arguments = ["--mutants"] if mutants else []

@@ -46,7 +46,8 @@ async def restored(world: World, target) -> None:
         path.unlink(missing_ok=True)
     shutil.copy(target, old.config.database)
     store = await open_store(old.config.database, old.config.centre)
-    await store.write(lambda txn: begin_epoch(txn, uuid7(world.time())))
+    world.restores = getattr(world, "restores", 0) + 1
+    await store.write(lambda txn: begin_epoch(txn, uuid7(world.time()), world.restores))
     world.engine = await Engine.open(store, world.time, old.config)
     app = world.client._transport.app
     app.state.engine = world.engine
@@ -185,6 +186,16 @@ async def test_human_numbers_given_after_the_backup_are_not_given_again(world):
     await restored(world, copy)
     await world.order("u1", id="d3")
     assert (await world.row("directive", "d3")).fields["no"] > lost
+
+
+async def test_two_restores_of_one_backup_give_no_number_twice(world):
+    copy = await backup(world)
+    numbers = set()
+    for id in ("d1", "d2"):
+        await restored(world, copy)
+        await world.order("u1", id=id)
+        numbers.add((await world.row("directive", id)).fields["no"])
+    assert len(numbers) == 2
 
 
 async def test_an_epoch_that_nobody_remembers_parted_at_nothing(world):

@@ -314,7 +314,7 @@ async def restored(world, copy):
         old.unlink()
     shutil.copy(copy, config.database)
     store = await open_store(config.database, config.centre)
-    await store.write(lambda txn: begin_epoch(txn, uuid7(world.time())))
+    await store.write(lambda txn: begin_epoch(txn, uuid7(world.time()), 1))
     world.engine = await Engine.open(store, world.time, config)
     transport = httpx.ASGITransport(build_app(world.engine))
     world.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

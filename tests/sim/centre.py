@@ -125,6 +125,7 @@ class Centre:
         self.engine: Engine | None = None
         self.store: SimStore | None = None
         self.starts = 0
+        self.restores = 0
         self.on_reply: Callable[[bytes], Any] = lambda body: None
 
     def clock(self) -> int:
@@ -228,7 +229,9 @@ class Centre:
         self.db = fresh_connection(image)
         self.engine = None
         self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
-        self.database.write(lambda txn: begin_epoch(txn, replica, self.random.randbytes))
+        self.restores += 1
+        random = self.random.randbytes
+        self.database.write(lambda txn: begin_epoch(txn, replica, self.restores, random))
 
     async def snapshot(self, token: str, sha256: str) -> bytes | None:
         """`GET /v1/snap/<sha256>`: the bytes; None for any other answer."""

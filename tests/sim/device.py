@@ -54,6 +54,12 @@ class Held(Struct, frozen=True):
 class Device(Protocol):
     """What the scheduler needs of a device, whichever language its core is written in."""
 
+    seal: Any
+    offset: int
+    """What its clock lacks to the centre's, as it measured."""
+    carries_sticks: bool
+    """Its core writes and reads bundles."""
+
     def write(self, intent: str, lane: int, changes: Sequence[Change], now_ms: int) -> bytes:
         """Save a mutation durably; the bytes that will travel."""
 
@@ -70,6 +76,19 @@ class Device(Protocol):
 
     def crash(self, lost: int) -> None:
         """The process dies; so do the last `lost` transactions that were not flushed."""
+
+    @property
+    def unflushed(self) -> int:
+        """How many transactions a loss of power can take."""
+
+    def corrupt(self, pick: int) -> str | None:
+        """A bit of one outbox record on the disk flips. Its dot; None when there is none."""
+
+    def spoil(self, pick: int) -> tuple[str, str] | None:
+        """A stored row is not what it was any more, and nobody knows. Its key."""
+
+    def audit_all(self) -> None:
+        """Compare every pair with what is stored of it."""
 
     def keys(self, entity: str) -> list[str]:
         """The ids of an entity's rows that screens show."""

@@ -173,11 +173,11 @@ class Ferry:
             told = self._receive(stick, action)
         except BundleError as error:
             return self._turned_away(stick, error)
-        if stick.carrier == UNREGISTERED:
-            raise Broken("bad_bundle", f"{stick.to} let in a stick that was found")
         if told == "again":
             self._set_out(stick)
             return told
+        if stick.carrier == UNREGISTERED:
+            raise Broken("bad_bundle", f"{stick.to} let in a stick that was found")
         if not self.world.healed:
             self.world.faults["stick_stale"] += stick.number < newest
             self.world.faults["stick_twice"] += stick.number == newest

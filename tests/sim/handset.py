@@ -9,9 +9,8 @@ from msgspec import Struct, field
 
 from schema.wire import EnrolReply
 from tests.sim.broken import Broken
-from tests.sim.device import Held, PythonDevice
+from tests.sim.device import Device, Held
 from tests.sim.model import FINAL, Key, Model, Pair, Said, scopes_of
-from tests.sim.node_device import NodeDevice
 from tests.sim.people import Person, Wish
 
 Told = dict[tuple[str, int], dict[Pair, dict[Key, int]]]
@@ -27,7 +26,7 @@ class Handset(Struct):
     unit: str
     life: str
     token: str
-    device: PythonDevice | NodeDevice
+    device: Device
     skew_ms: int
     speech: str
     boots: int = 0
@@ -56,9 +55,7 @@ class Handset(Struct):
                 self.seen[key] = models[held.epoch].seen_in(key, row.seq)
 
 
-def enrolled(
-    number: int, reply: EnrolReply, device: PythonDevice | NodeDevice, skew_ms: int, speech: str
-) -> Handset:
+def enrolled(number: int, reply: EnrolReply, device: Device, skew_ms: int, speech: str) -> Handset:
     return Handset(
         number,
         reply.kind,
@@ -117,7 +114,7 @@ def check_words(handset: Handset, model: Model, verdicts: list[dict[str, Any]]) 
             named.setdefault(row.fields["dot"], set()).add(row.fields["hash"])
     for dot in sorted(handset.waited - set(held.outbox)):
         said = model.said[dot]
-        if dot not in held.damaged and not {said.hash, said.void} & named.get(dot, set()):
+        if dot not in held.damaged and not {said.hash, *said.voids} & named.get(dot, set()):
             raise Broken("left_outbox", f"{dot} without a verdict of its own")
     handset.waited = set(held.outbox)
     for dot, hash in list(handset.unsettled.items()):
@@ -154,10 +151,10 @@ def _note_voids(handset: Handset, model: Model, held: Held) -> None:
             mutation = {"intent": "lane.void", "changes": []}
             model.said[dot] = Said(dot, hash, handset.number, mutation, {})
             handset.unsettled[dot] = hash
-        elif hash not in (past.hash, past.void):
+        elif hash not in (past.hash, *past.voids):
             if dot not in held.damaged:
                 raise Broken("outbox", f"{dot} was replaced by other words")
-            past.void = hash
+            past.voids = (*past.voids, hash)
 
 
 def check_verdicts(model: Model, asked: dict[str, str], verdicts: list[dict[str, Any]]) -> None:
@@ -169,7 +166,7 @@ def check_verdicts(model: Model, asked: dict[str, str], verdicts: list[dict[str,
             raise Broken("no_verdict", f"{dot} was sent and not answered")
         line = model.log.get(dot)
         said = model.said[dot]
-        overtaken = said.void and one["code"] == "identity_reused"
+        overtaken = said.voids and one["code"] == "identity_reused"
         if one["seq"] == 0 and said.honest and not overtaken:
             raise Broken("unnumbered", f"{dot} {one['verdict']} {one['code']}")
         if one["seq"] == 0:

@@ -60,7 +60,8 @@ class Report(Struct):
         told = {
             "seeds": self.seeds,
             "steps": self.steps,
-            "violations": [
+            "violations": len(self.broken),
+            "broken": [
                 {"seed": one.seed, "promise": one.broken, "what": one.what} for one in self.broken
             ],
             "never": self.never(),

@@ -86,7 +86,7 @@ class Said(Struct):
     mutation: dict[str, Any]
     seen: dict[tuple[str, str, str], frozenset[str]]
     honest: bool = True
-    void: str = ""
+    voids: tuple[str, ...] = ()
     """The hash of what took its number when its bytes were damaged."""
 
 
@@ -261,7 +261,7 @@ class Model:
         if hashlib.sha256(raw).hexdigest() != hash:
             raise Broken("log_bytes", dot)
         said = self.said.get(dot)
-        if said is not None and hash not in (said.hash, said.void):
+        if said is not None and hash not in (said.hash, *said.voids):
             raise Broken("other_words", f"{dot} is not what was saved")
         try:
             found: dict[str, Any] = json.loads(raw)

@@ -88,7 +88,7 @@ class NodeDevice:
         self._do("recheck")
 
     def keys(self, entity: str) -> list[str]:
-        here = {id for of, id in self.inspect_rows() if of == entity}
+        here = {id for of, id in self.inspect().rows if of == entity}
         return sorted(here | set(self._views(entity)))
 
     def view(self, entity: str, id: str) -> Row | None:
@@ -99,9 +99,6 @@ class NodeDevice:
             rows = msgspec.convert(self._ask("shown", entity=entity), list[Row])
             self._shown[entity] = {row.id: row for row in rows}
         return self._shown[entity]
-
-    def inspect_rows(self) -> dict[tuple[str, str], Row]:
-        return self.inspect().rows
 
     def inspect(self) -> Held:
         if self._held is None:
