@@ -10,11 +10,13 @@ from schema.wire import Verdict
 from server.blobs import note_photos
 from server.clock import Clock
 from server.grants import note_person
+from server.held import drop_held, keep_held
 from server.loading import load_known
 from server.node import b64url
 from server.store.protocol import Commit, Store, Txn
 from server.verify import Checked
 from sync.known import Entry, Plan
+from sync.mutation import split_dot
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
 
@@ -31,6 +33,9 @@ class Job(Struct):
     note: Callable[[Txn, list[Verdict]], None] | None = None
     urgent: bool = False
 
+
+KEPT_PER_REPLICA_MAX = 500
+"""Words without a number that are kept of one device: no real one ever has so many."""
 
 JOBS_PER_COMMIT_MAX = 100
 """What waits behind a commit of this many is taken by the next one: no commit holds long."""
@@ -109,7 +114,7 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     made = [job.make(txn) for job in jobs]
     arrivals = [arrival for checked in made for arrival in checked.arrivals]
     sessions = {key: one for checked in made for key, one in checked.sessions.items()}
-    known = load_known(txn, arrivals, sessions)
+    known = load_known(txn, arrivals, sessions, now_ms)
     plan = plan_push(known, arrivals, now_ms)
     by_dot, moved = _store(txn, plan, now_ms)
     for entry in plan.kept:
@@ -124,8 +129,9 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
 def keep_words(txn: Txn, verdict: Verdict, raw: bytes, now_ms: int) -> None:
     """Keep words that have no number of their own, with why, for a person to see; once."""
     key = f"{verdict.dot} {verdict.hash}"
-    if txn.get("kept", key):
-        return
+    whose = f"{split_dot(verdict.dot)[0]}/" if verdict.dot else " "
+    if txn.get("kept", key) or txn.count("kept", whose) >= KEPT_PER_REPLICA_MAX:
+        return  # Its device has them still.
     doc = {"raw": b64url(raw), "code": verdict.code, "verdict": verdict.verdict, "at": now_ms}
     txn.put("kept", key, doc)
 
@@ -162,12 +168,9 @@ def _keep_beside(txn: Txn, commit: Commit, now_ms: int) -> None:
     if arrival.sig and not commit.release:
         txn.put("run", arrival.dot, {"sig": arrival.sig})
     if entry.verdict.verdict == "held":
-        need = held_by(entry, now_ms).need
-        doc = {"raw": b64url(arrival.raw), "hash": arrival.hash, "need": need, "since": now_ms}
-        flags = {"released": arrival.released, "reoffered": arrival.reoffered}
-        txn.put("held", arrival.dot, doc | flags)
+        keep_held(txn, held_by(entry, now_ms), arrival.hash)
     elif commit.release:
-        txn.delete("held", arrival.dot)
+        drop_held(txn, arrival.dot)
 
 
 def _shared_out(made: list[Checked], told: list[Verdict]) -> list[list[Verdict]]:

@@ -214,12 +214,16 @@ def _drop_parts(blobs: Blobs, before_ms: int) -> None:
             blobs.drop_part(id)
 
 
+ROWS_PER_PHOTO_MAX = 200
+"""A real photo is named by one row or two."""
+
+
 def note_photos(txn: Txn, row: Row) -> None:
     """Remember which rows name a photo, so that whoever may read the row may read the photo."""
     for sha256 in sorted(_named_in(row))[:NAMED_MAX]:
         named = txn.get("photo", sha256) or {"rows": []}
         key = [row.entity, row.id]
-        if key not in named["rows"]:
+        if key not in named["rows"] and len(named["rows"]) < ROWS_PER_PHOTO_MAX:
             txn.put("photo", sha256, {"rows": [*named["rows"], key]})
 
 

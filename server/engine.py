@@ -15,6 +15,7 @@ from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
 from server.fleet import DeviceSeen, Fleet
+from server.held import index_held
 from server.ids import uuid7
 from server.lanes import Came, note_numbers
 from server.live import Hub
@@ -61,6 +62,7 @@ class Engine:
         def work(txn: Txn) -> str:
             doc = txn.get("node", "self") or {"replica": uuid7(clock())}
             txn.put("node", "self", doc)
+            index_held(txn)
             replica: str = doc["replica"]
             return replica
 
@@ -139,7 +141,7 @@ class Engine:
         """Take what a device holds of a log that was lost, and note what nobody can prove."""
         found = await self.store.read(lambda txn: checked_offers(txn, request.offers, head.realm))
         verdicts = await self._batcher.run(Job(found.ready))
-        if request.seen:
+        if request.seen and not device.revoked:
             seen, now = request.seen[:OFFERS_MAX], self.clock()
             await self.store.write(lambda txn: note_seen(txn, seen, device.replica, now))
         return verdicts + found.bad

@@ -1,7 +1,7 @@
 """Who may have what changes in the transaction that causes it: rights of the past, scopes held."""
 
 from schema.roles import Role
-from schema.scopes import granted
+from schema.scopes import DEVICE_KINDS, granted
 from schema.wire import Row
 from server.accounts.people import roles_of, unit_of
 from server.store.protocol import Doc, Txn
@@ -34,15 +34,17 @@ def note_person(txn: Txn, before: Row | None, after: Row, now_ms: int) -> None:
     past = (txn.get("rights", after.id) or {"past": []})["past"]
     past.append({"until": now_ms, "unit": had[0], "roles": [str(role) for role in had[1]]})
     txn.put("rights", after.id, {"past": past[-PAST_MAX:]})
-    if had[0] != has[0]:
-        for replica, doc in txn.find("replica").items():
-            if doc["actor"] == after.id and not doc["revoked_at"]:
-                txn.put("replica", replica, regranted(doc, replica, has[0], txn.head().seq))
+    roles = set(has[1])
+    for replica, doc in txn.find("replica").items():
+        if doc["actor"] == after.id and not doc["revoked_at"]:
+            unit = has[0] if roles & set(DEVICE_KINDS[doc["kind"]].roles) else ""
+            txn.put("replica", replica, regranted(doc, replica, unit, txn.head().seq))
 
 
 def regranted(doc: Doc, replica: str, unit: str, seq: int) -> Doc:
-    """A device's record once its holder belongs to `unit` (none: ""), from `seq` on."""
-    scopes = set(granted(doc["kind"], unit, doc["actor"], replica)) if unit else set()
+    """A device's record once its holder works with it for `unit` (for none: ""), from `seq` on."""
+    own = {f"actor/{doc['actor']}", f"device/{replica}"}  # What became of their words.
+    scopes = set(granted(doc["kind"], unit, doc["actor"], replica)) if unit else own
     grants = [
         one if one["to_seq"] is not None or one["scope"] in scopes else {**one, "to_seq": seq}
         for one in doc["grants"]

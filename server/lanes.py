@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from schema.codes import Code
 from schema.wire import Verdict
 from server.store.protocol import Doc, Txn
 from server.verify import Checked
@@ -30,14 +31,13 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
     for arrival, verdict in zip(came.part.arrivals, told, strict=True):
         if verdict.seq:
             m = arrival.mutation
-            own_time = 0 if m.intent == VOID else _wall_ms(m.stamp, came.now_ms)
+            timeless = m.intent == VOID or verdict.code == Code.BACKDATED
+            own_time = 0 if timeless else _wall_ms(m.stamp, came.now_ms)
             numbers.setdefault(str(m.lane), {})[m.n] = own_time
     for lane, times in numbers.items():
         past = lanes.get(lane, {"max": 0, "gaps": []})
         top, gaps = missing_after(past["max"], past["gaps"], times)
-        top_ms = past.get("top_ms", 0)
-        if top > past["max"]:
-            top_ms = times[top] or top_ms  # A void is of a later time than what follows it.
+        top_ms = max(past.get("top_ms", 0), times[top] if top > past["max"] else 0)
         lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
     for one in lanes.values():
         one["top_ms"] = min(one.get("top_ms", 0), came.now_ms)

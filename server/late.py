@@ -9,7 +9,7 @@ from server.batch import keep_words
 from server.device import Device
 from server.errors import Fault
 from server.store.protocol import Doc, Read, Txn
-from server.verify import received
+from server.verify import REPLICA, received
 
 if TYPE_CHECKING:
     from server.engine import Engine
@@ -27,6 +27,8 @@ async def take_late(engine: "Engine", request: LateRequest, address: str) -> Lat
     head = await engine.head()
     if request.centre != head.centre:
         raise Fault(Code.WRONG_CENTRE, head.centre)
+    if not REPLICA.fullmatch(request.replica):
+        raise Fault(Code.BAD_REQUEST, "replica")
     limits_of(engine).late_address.take(address, engine.clock())
     known = await engine.store.read(lambda txn: txn.get("replica", request.replica))
     push = received(_stranger(request, known), _as_push(request), head.realm)
@@ -46,7 +48,7 @@ async def take_late(engine: "Engine", request: LateRequest, address: str) -> Lat
 
 
 def _kept(txn: Read) -> int:
-    return len(txn.find("kept"))
+    return txn.count("kept", "")
 
 
 def _stranger(request: LateRequest, known: Doc | None) -> Device:

@@ -5,9 +5,10 @@ from msgspec.structs import replace
 from schema.wire import Mutation
 from server.accounts.people import person_row, roles_of, unit_of
 from server.grants import past_of
+from server.held import brought_by, overdue, waiting_for, waiting_of
 from server.node import NODE_SESSION, from_b64url
 from server.store.protocol import Doc, Read
-from server.verify import SYSTEM, SessionKey
+from server.verify import DOT, SYSTEM, SessionKey
 from sync.known import (
     Arrival,
     Held,
@@ -22,20 +23,43 @@ from sync.mutation import Refusal, decode_mutation, hash_of
 from sync.quarantine import let_in
 
 
-def load_known(txn: Read, arrivals: list[Arrival], sessions: dict[SessionKey, Session]) -> Known:
+def load_known(
+    txn: Read, arrivals: list[Arrival], sessions: dict[SessionKey, Session], now_ms: int
+) -> Known:
     """Everything that these arrivals, and whatever they release, are judged by."""
     known = Known(dict(sessions), {}, {}, {}, centre=txn.head().centre)
     if not arrivals:
         return known
+    known.restored = txn.count("epoch", "") > 0
     sound = [one for one in arrivals if one.fault is None]
-    known.held = [one for doc in txn.find("held").values() if (one := _held(txn, doc))]
     known.logged = txn.logged({one.dot for one in arrivals})
     known.lanes = _lanes(txn, sound)
-    _read(txn, known, [one.mutation for one in [*sound, *(held.arrival for held in known.held)]])
+    known.waiting = {
+        replica: waiting_of(txn, replica) for replica in {one.mutation.replica for one in arrivals}
+    }
+    _read(txn, known, [one.mutation for one in sound])
+    _meet(txn, known, [one.mutation for one in arrivals])
     known.words = _quarantined(txn, known, sound)
-    if known.words:
-        _read(txn, known, [one.mutation for one in known.words.values()])
+    known.held = _all_held(txn, [*sound, *known.words.values()], now_ms)
+    also = [*known.words.values(), *(held.arrival for held in known.held)]
+    _read(txn, known, [one.mutation for one in also])
     return known
+
+
+def _all_held(txn: Read, arrivals: list[Arrival], now_ms: int) -> list[Held]:
+    """What waits for these, what waits for that in turn, and what has waited too long."""
+    docs = overdue(txn, now_ms)
+    found = {dot: held for dot, doc in docs.items() if (held := _held(txn, doc))}
+    needs = {need for one in arrivals for need in brought_by(one)}
+    while needs:
+        fresh = {
+            dot: held
+            for dot, doc in waiting_for(txn, needs).items()
+            if dot not in found and (held := _held(txn, doc))
+        }
+        found |= fresh
+        needs = {need for held in fresh.values() for need in brought_by(held.arrival)}
+    return sorted(found.values(), key=lambda held: (held.since, held.arrival.dot))
 
 
 def _read(txn: Read, known: Known, mutations: list[Mutation]) -> None:
@@ -44,9 +68,15 @@ def _read(txn: Read, known: Known, mutations: list[Mutation]) -> None:
     known.rows |= txn.rows(keys)
     beyond = {key for key in keys if key in known.rows for key in keys_beyond(known.rows[key])}
     known.rows |= txn.rows(beyond - set(known.rows))
-    known.logged |= txn.logged({dot for one in mutations for dot in one.after} - set(known.logged))
+    after = {dot for one in mutations for dot in one.after if DOT.fullmatch(dot)}
+    known.logged |= txn.logged(after - set(known.logged))
     for pair in {pair for one in mutations for pair in children_needed(one)}:
         known.remember(txn.children(*pair))
+    _meet(txn, known, mutations)
+
+
+def _meet(txn: Read, known: Known, mutations: list[Mutation]) -> None:
+    """The people behind these mutations."""
     whose = {(one.replica, one.session): one.actor for one in mutations}
     for key, actor in whose.items():
         if key not in known.sessions and (session := _session(txn, key, actor)):
@@ -86,13 +116,13 @@ def _quarantined(txn: Read, known: Known, arrivals: list[Arrival]) -> dict[str, 
 
 def _lanes(txn: Read, arrivals: list[Arrival]) -> dict[tuple[str, int], Lane]:
     """How far each lane that brings something has come."""
+    docs = {one: txn.get("replica", one) or {} for one in {a.mutation.replica for a in arrivals}}
     found = {}
-    for replica in {one.mutation.replica for one in arrivals}:
-        doc = txn.get("replica", replica) or {}
-        for lane, told in doc.get("lanes", {}).items():
-            found[replica, int(lane)] = Lane(
-                told["max"], told.get("top_ms", 0), doc.get("floor_ms", 0)
-            )
+    for arrival in arrivals:
+        replica, lane = arrival.mutation.replica, arrival.mutation.lane
+        told = docs[replica].get("lanes", {}).get(str(lane), {})
+        floor_ms = docs[replica].get("floor_ms", 0)
+        found[replica, lane] = Lane(told.get("max", 0), told.get("top_ms", 0), floor_ms)
     return found
 
 

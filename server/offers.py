@@ -1,18 +1,22 @@
 """After a restore: what devices offer again, and what nobody can prove any more."""
 
 from msgspec import Struct, to_builtins
-from msgspec.structs import replace
 
 from schema.codes import Code
+from schema.versions import MUTATION_BYTES_MAX, N_MAX
 from schema.wire import Proof, Row, Verdict
 from server.node import public_key, verifies
 from server.store.protocol import Doc, Read, Txn
 from server.verify import DOT, Checked, chained
+from server.wire import encode
 from sync.known import Arrival
 from sync.mutation import Refusal, decode_mutation, hash_of, signing_bytes
 
 OFFERS_MAX = 50
+DOT_CHARS_MAX = 80
 SEEN_KEPT_MAX = 10_000
+SEEN_PER_REPLICA_MAX = 1_000
+SEEN_DOTS_MAX = 200
 
 
 class Offered(Struct):
@@ -33,23 +37,20 @@ class Offered(Struct):
 
 
 def checked_offers(txn: Read, offers: list[Proof], realm: str) -> Offered:
-    """Prove each offer by the key of its author, who may be a node of this centre."""
+    """Prove each offer by the key of a node of this centre: devices send their own words anew."""
     nodes = txn.find("node_key")
     found = Offered()
     for offer in sorted(offers[:OFFERS_MAX], key=lambda one: (one.replica, one.lane, one.n)):
         arrival = _read(offer, realm)
-        owner = nodes.get(offer.replica) or txn.get("replica", offer.replica)
-        owners = [owner] if owner else list(nodes.values())
+        owners = [nodes[offer.replica]] if offer.replica in nodes else list(nodes.values())
         key = next((one["key"] for one in owners if arrival and _proves(one, arrival)), None)
         if arrival is None or key is None:
-            dot = f"{offer.replica}/{offer.lane}/{offer.n}"
+            dot = f"{offer.replica}/{offer.lane}/{offer.n}"[:DOT_CHARS_MAX]
             hash = hash_of(offer.raw.encode())
             found.bad.append(Verdict(dot, hash, "refused", 0, Code.SIGNATURE))
             continue
-        trusted = offer.replica in nodes or owner is None
-        if trusted:
-            found.nodes[offer.replica] = {"key": key}
-        found.arrivals.append(replace(arrival, trusted=trusted))
+        found.nodes[offer.replica] = {"key": key}
+        found.arrivals.append(arrival)
     return found
 
 
@@ -62,7 +63,10 @@ def _read(offer: Proof, realm: str) -> Arrival | None:
     named = (mutation.replica, mutation.lane, mutation.n, mutation.realm)
     if named != (offer.replica, offer.lane, offer.n, realm):
         return None
-    return Arrival(mutation, raw, hash_of(raw), sig=offer.sig, reoffered=True)
+    dot = f"{mutation.replica}/{mutation.lane}/{mutation.n}"
+    if not DOT.fullmatch(dot) or mutation.n > N_MAX or len(raw) > MUTATION_BYTES_MAX:
+        return None
+    return Arrival(mutation, raw, hash_of(raw), trusted=True, sig=offer.sig, reoffered=True)
 
 
 def _proves(owner: Doc, arrival: Arrival) -> bool:
@@ -72,14 +76,24 @@ def _proves(owner: Doc, arrival: Arrival) -> bool:
 
 
 def note_seen(txn: Txn, rows: list[Row], replica: str, now_ms: int) -> None:
-    """Keep rows that stand on a device and that nothing here explains, for a person to see."""
-    kept = txn.find("seen_only")
+    """Keep rows that stand on a device and that nothing here explains, for a person to see.
+
+    Nothing is kept where no log was ever lost, nor more of one device than any can have seen.
+    """
+    if not txn.count("epoch", ""):
+        return
+    kept = (txn.get("seen_count", replica) or {"n": 0})["n"]
     for row in rows:
         dots = {row.dot, *(dot for write in row.writes.values() for dot in write[1:])}
         key = f"{row.entity}/{row.id}"
-        if not all(map(DOT.fullmatch, dots)):
+        if kept >= SEEN_PER_REPLICA_MAX or txn.count("seen_only", "") >= SEEN_KEPT_MAX:
+            break
+        if len(dots) > SEEN_DOTS_MAX or not all(map(DOT.fullmatch, dots)):
             continue
-        if dots <= set(txn.logged(dots)) or key in kept or len(kept) >= SEEN_KEPT_MAX:
+        told = {"row": to_builtins(row), "replica": replica, "at": now_ms}
+        if txn.get("seen_only", key) or dots <= set(txn.logged(dots)):
             continue
-        kept[key] = {"row": to_builtins(row), "replica": replica, "at": now_ms}
-        txn.put("seen_only", key, kept[key])
+        if len(encode(told)) <= MUTATION_BYTES_MAX:
+            txn.put("seen_only", key, told)
+            kept += 1
+    txn.put("seen_count", replica, {"n": kept})

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import threading
 from pathlib import Path
 from typing import Protocol
 
@@ -91,12 +92,19 @@ class Snapshots:
         self._newest: dict[Pair, _Made] = {}
         self._older: dict[Pair, _Made] = {}
         self._scopes: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
         """A snapshot of the pair that little has changed since, made now if there is none."""
+        with self._lock:  # Several readers may want the same one at once.
+            return self._of(txn, scope, lane, proofs)
+
+    def _of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
         head = txn.head()
         made = self._newest.get((scope, lane))
         if made is None or made.epoch != head.epoch or made.snapshot.seq < head.floor:
+            return self._make(txn, scope, lane, proofs)
+        if any(self._shelf.get(part.sha256) is None for part in made.snapshot.parts):
             return self._make(txn, scope, lane, proofs)
         recent = txn.page(scope, lane, made.snapshot.seq, TAIL_BYTES_MAX).complete
         return made.snapshot if recent else self._make(txn, scope, lane, proofs)

@@ -27,6 +27,7 @@ from sync.mutation import VOID, Refusal, decode_mutation, dot_of, hash_of, signi
 
 SessionKey = tuple[str, str]
 
+REPLICA = re.compile(r"[0-9A-Za-z._-]{1,64}")
 DOT = re.compile(r"[0-9A-Za-z._-]{1,64}/[0-4]/[1-9][0-9]{0,9}")
 
 CHANGES_PER_JOB_MAX = 1_000
@@ -134,9 +135,21 @@ def _fault(device: Device, lane: int, mutation: Mutation, size: int, realm: str)
         return Code.WRONG_REPLICA
     if mutation.realm != realm:
         return Code.WRONG_CENTRE
-    if size > (MUTATION_BYTES_MAX if lane else LANE_0_MUTATION_BYTES_MAX):
+    return form_fault(mutation, size)
+
+
+def form_fault(mutation: Mutation, size: int) -> Code | None:
+    """What no mutation may be, whoever brings it: too large, or naming what is no dot."""
+    if size > (MUTATION_BYTES_MAX if mutation.lane else LANE_0_MUTATION_BYTES_MAX):
         return Code.TOO_LARGE
-    return None if all(map(DOT.fullmatch, mutation.after)) else Code.MUTATION
+    dots = [*mutation.after, *_based_on(mutation)]
+    return None if all(map(DOT.fullmatch, dots)) else Code.MUTATION
+
+
+def _based_on(mutation: Mutation) -> Iterator[str]:
+    for fields in mutation.base.values():
+        for named in fields.values():
+            yield from named
 
 
 def _one_chain(arrivals: list[Arrival]) -> bool:

@@ -67,7 +67,7 @@ def judge(known: Known, arrival: Arrival, clock: Clock) -> Judged:
         _check_time(known, arrival, claimed.wall_ms, clock.now_ms)
         session, before_cut = entitled(known, arrival, session, min(claimed.wall_ms, clock.now_ms))
         if waits := unmet(known, mutation):
-            if _waiting(known, mutation.replica) >= HELD_PER_REPLICA_MAX:
+            if known.waiting.get(mutation.replica, 0) >= HELD_PER_REPLICA_MAX:
                 raise Refusal(*waits)
             return Judged(Verdict(dot, hash, "held", 0, *waits))
         everywhere = bool(session.roles & COMMAND)
@@ -108,10 +108,6 @@ def _turned_down(known: Known, arrival: Arrival, refusal: Refusal, now_ms: int) 
 def _side(arrival: Arrival, change: Change) -> dict[str, object]:
     m = arrival.mutation
     return {"dot": arrival.dot, "value": change.fields, "actor": m.actor, "stamp": m.stamp}
-
-
-def _waiting(known: Known, replica: str) -> int:
-    return sum(held.arrival.mutation.replica == replica for held in known.held)
 
 
 def _session_of(known: Known, arrival: Arrival) -> Session:
@@ -214,7 +210,7 @@ def _set(known: Known, done: _Applied, change: Change, setting: _Setting) -> Non
     moment, author = setting.moment, setting.author
     write = Write(moment.dot, (), moment.stamp, author.actor, author.authority, None)
     base = setting.mutation.base.get("/".join(setting.stored.key), {})
-    wrote = set_fields(setting.stored, change, write, base)
+    wrote = set_fields(setting.stored, change, write, base, known.restored)
     row = replace(wrote.stored.row, arrived=moment.now_ms)
     done.rows[wrote.stored.key] = replace(wrote.stored, row=row)
     opened = {one.key: one for one in found_by_write(wrote, moment.dot)}

@@ -96,7 +96,10 @@ class Known(Struct):
     rows: dict[Key, Stored]
     children: dict[Pair, dict[Key, Stored]]
     held: list[Held] = []
-    """Mutations that waited when this batch began."""
+    """Mutations that wait for what this batch may bring, or have waited too long."""
+
+    waiting: dict[str, int] = {}
+    """How many mutations of a replica wait in all."""
 
     lanes: dict[tuple[str, int], Lane] = {}
     """`(replica, lane)` → how far it has come."""
@@ -105,6 +108,8 @@ class Known(Struct):
     """Quarantined mutations that this batch may release, by dot."""
 
     centre: str = ""
+    restored: bool = False
+    """The log was once cut by a restore, and may still get back what it lost."""
 
     def of(self, entity: str, parent: str) -> list[Row]:
         """The rows of an entity under one parent."""

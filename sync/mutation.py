@@ -1,5 +1,6 @@
 """Mutations as bytes: dots, hashes, the chain of one lane, and what a signature covers."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ FIRST_PREV = ""
 
 VOID = "lane.void"
 """The intent of a mutation that stands in for one whose words were lost on the device."""
+
+VOID_ID_LENGTH = 32
 
 _decoder = msgspec.json.Decoder(Mutation)
 _encoder = msgspec.json.Encoder()
@@ -52,9 +55,30 @@ def encode_mutation(mutation: Mutation) -> bytes:
 def decode_mutation(raw: bytes) -> Mutation:
     """The mutation in `raw`. Refusal `bad_mutation` when the bytes are not one."""
     try:
-        return _decoder.decode(raw)
+        mutation = _decoder.decode(raw)
     except (ValueError, RecursionError) as error:
         raise Refusal(Code.MUTATION, str(error)[:200]) from None
+    if not _is_flat([[one.fields for one in mutation.changes], [g.value for g in mutation.guard]]):
+        raise Refusal(Code.MUTATION, "nesting")
+    return mutation
+
+
+NESTING_MAX = 24
+"""Lists and objects within each other: far more than any field has, far less than hurts anybody."""
+
+
+def _is_flat(value: Any) -> bool:
+    level = [value]
+    for _ in range(NESTING_MAX):
+        inner = [one for outer in level for one in _within(outer)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return True
+    return False
+
+
+def _within(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def signing_bytes(realm: str, replica: str, lane: int, n: int, last_hash: str) -> bytes:
@@ -105,6 +129,13 @@ def _check_void(mutation: Mutation) -> None:
     named = (told.get("replica"), told.get("of_lane"), told.get("n"))
     if named != (mutation.replica, mutation.lane, mutation.n):
         raise Refusal(Code.VOID)
+    if mutation.changes[0].id != void_id(mutation.replica, mutation.lane, mutation.n):
+        raise Refusal(Code.VOID, "id")
+
+
+def void_id(replica: str, lane: int, n: int) -> str:
+    """The id of the row of a void: nobody else's number makes the same."""
+    return hash_of(dot_of(replica, lane, n).encode())[:VOID_ID_LENGTH]
 
 
 def _check_change(change: Change, entity: Entity) -> None:

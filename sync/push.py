@@ -9,6 +9,7 @@ from schema.versions import HELD_MS
 from schema.wire import Mutation, Row, Verdict
 from sync.judge import Clock, Judged, judge
 from sync.known import Arrival, Entry, Held, Known, Logged, Plan
+from sync.mutation import VOID
 from sync.quarantine import KEPT, judged_again, let_in, quarantine_row, row_id
 from sync.rows import Stored, at_home
 from sync.stamp import Stamp, decode_stamp, restamp
@@ -43,9 +44,24 @@ def plan_push(known: Known, arrivals: list[Arrival], now_ms: int) -> Plan:
             last[lane] = restamp(decode_stamp(arrival.mutation.stamp), last.get(lane), now_ms)
         plan.entries.append(entry)
         plan.verdicts.append(entry.verdict)
+        _advance(known, entry, now_ms)
+        if entry.verdict.verdict == "held":
+            whose = arrival.mutation.replica
+            known.waiting[whose] = known.waiting.get(whose, 0) + 1
         _let_in(known, plan, entry, now_ms)
     _release(known, plan, now_ms)
     return plan
+
+
+def _advance(known: Known, entry: Entry, now_ms: int) -> None:
+    """What follows in this lane is not of an earlier time than what was just taken."""
+    m = entry.arrival.mutation
+    lane = known.lanes.get((m.replica, m.lane))
+    if lane is None or m.n <= lane.top or entry.verdict.verdict in KEPT or m.intent == VOID:
+        return
+    wall_ms = min(decode_stamp(m.stamp).wall_ms, now_ms)
+    moved = replace(lane, top=m.n, top_ms=max(lane.top_ms, wall_ms))
+    known.lanes[m.replica, m.lane] = moved
 
 
 def _failed(known: Known, arrival: Arrival, clock: Clock) -> Verdict | None:

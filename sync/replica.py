@@ -29,7 +29,7 @@ from schema.wire import (
     Verdict,
 )
 from sync.digest import as_text, digest_of, total
-from sync.mutation import VOID, dot_of, encode_mutation, hash_of
+from sync.mutation import VOID, dot_of, encode_mutation, hash_of, void_id
 from sync.outbox import Saved, Tip, runs_to_send, settled
 from sync.overlay import lanes_of, view_of
 from sync.pull import advance, reached, take_rows
@@ -144,8 +144,7 @@ class Replica:
     def _void(self, lane: int, n: int, lost: str | None, reason: str, now_ms: int) -> None:
         fields: dict[str, Any] = {"replica": self.identity.replica, "of_lane": lane, "n": n}
         fields |= {"lost": lost, "reason": reason, "at": now_ms}
-        id = hash_of(dot_of(self.identity.replica, lane, n).encode())[:32]
-        change = Change("create", "void", id, fields)
+        change = Change("create", "void", void_id(self.identity.replica, lane, n), fields)
         saved = _saved(self._mutation(VOID, lane, n, [change], now_ms))
         self.outbox.append(saved)
         if self.tips[lane].n == n and lost is None:

@@ -67,12 +67,16 @@ def created(change: Change, author: Author, at: Moment) -> Stored:
 
 
 def set_fields(
-    stored: Stored, change: Change, write: Write, base: dict[str, tuple[str, ...]]
+    stored: Stored,
+    change: Change,
+    write: Write,
+    base: dict[str, tuple[str, ...]],
+    restored: bool = False,
 ) -> Wrote:
     """Fold each changed field again with the new write among its writes; other fields stay.
 
     A base counts only as far as it names writes that are here; what else it names is kept as a
-    claim, for a log that was restored may get them yet.
+    claim where the log was `restored` and may get them yet, and is nothing anywhere else.
     """
     policies = ENTITIES[change.entity].fields
     history, before, after = dict(stored.history), {}, {}
@@ -81,7 +85,8 @@ def set_fields(
         here = {one.dot for one in first}
         named = base.get(name, ())
         seen = tuple(dot for dot in named if dot in here)
-        claims = tuple(dot for dot in named if dot not in here)[:CLAIMS_MAX]
+        unmet = tuple(dot for dot in named if dot not in here)
+        claims = unmet[:CLAIMS_MAX] if restored else ()
         mine = replace(write, value=value, base=seen, claims=claims)
         writes = [*first, mine]
         if name in policies:

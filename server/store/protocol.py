@@ -97,8 +97,11 @@ class Read(Protocol):
     def get(self, kind: str, key: str) -> Doc | None:
         """A record of the server's own: replica, login, session, code, blob, upload, held."""
 
-    def find(self, kind: str) -> dict[str, Doc]:
-        """All records of a kind, by key."""
+    def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
+        """All records of a kind whose key begins so, by key, in the order of their keys."""
+
+    def count(self, kind: str, prefix: str) -> int:
+        """How many there are of them."""
 
 
 class Txn(Read, Protocol):

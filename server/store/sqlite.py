@@ -28,6 +28,9 @@ BUSY_TIMEOUT_S = 10.0
 WANTED = {"journal_mode": "wal", "synchronous": 2}
 """What every connection must answer, or the server does not serve: a commit is on disk."""
 
+LAST = "\U0010ffff"
+_BEGINS = "centre=? AND kind=? AND key>=? AND key<?"
+
 _rows = msgspec.json.Decoder(Row)
 _history = msgspec.json.Decoder(dict[str, list[Write]])
 _encode = msgspec.json.encode
@@ -245,10 +248,16 @@ class SqliteTxn(Txn):
         line = self._db.execute(query, (self._centre, kind, key)).fetchone()
         return msgspec.json.decode(line[0]) if line else None
 
-    def find(self, kind: str) -> dict[str, Doc]:
-        query = "SELECT key, doc FROM side WHERE centre=? AND kind=? ORDER BY key"
-        lines = self._db.execute(query, (self._centre, kind))
+    def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
+        query = f"SELECT key, doc FROM side WHERE {_BEGINS} ORDER BY key"
+        lines = self._db.execute(query, (self._centre, kind, prefix, prefix + LAST))
         return {key: msgspec.json.decode(doc) for key, doc in lines}
+
+    def count(self, kind: str, prefix: str) -> int:
+        query = f"SELECT count(*) FROM side WHERE {_BEGINS}"
+        values = (self._centre, kind, prefix, prefix + LAST)
+        found: int = self._db.execute(query, values).fetchone()[0]
+        return found
 
     def put(self, kind: str, key: str, doc: Doc) -> None:
         self._db.execute(

@@ -144,8 +144,8 @@ BUGS = (
     Bug(
         "a device keeps the scopes of its old unit",
         "server.grants",
-        "    if had[0] != has[0]:\n",
-        "    if had[0] == has[1]:\n",
+        "unit = has[0] if roles",
+        "unit = had[0] if roles",
     ),
     Bug(
         "what was allowed when written is refused",
@@ -186,8 +186,8 @@ BUGS = (
     Bug(
         "what the centre signed is not trusted when it comes back",
         "server.offers",
-        "found.arrivals.append(replace(arrival, trusted=trusted))",
-        "found.arrivals.append(replace(arrival, trusted=False))",
+        "trusted=True, sig=offer.sig",
+        "trusted=False, sig=offer.sig",
     ),
     Bug(
         "a late verdict never reaches its author",
@@ -297,5 +297,140 @@ BUGS = (
         "sync.bundle",
         "    if trust.carriers is not None and header.carrier not in trust.carriers:\n",
         "    if trust.carriers is not None and header.carrier is None:\n",
+    ),
+    Bug(
+        "the last to arrive wins",
+        "sync.merge",
+        "    return FieldState(WINNERS[policy](heads), (), tuple(heads))\n",
+        "    return FieldState(every[-1], (), tuple(heads))\n",
+    ),
+    Bug(
+        "a page goes by id, and its cursor with it",
+        "server.store.sqlite",
+        'AND (CASE WHEN m.present THEN r.removed <= ? ELSE ? END) ORDER BY m.seq",',
+        'AND (CASE WHEN m.present THEN r.removed <= ? ELSE ? END) ORDER BY m.id",',
+    ),
+    Bug(
+        "a cursor is a time",
+        "sync.replica",
+        "        self.cursors = advance(self.cursors, *pair, reply.upto)\n",
+        "        self.cursors = advance(self.cursors, *pair, reply.now)\n",
+    ),
+    Bug(
+        "who saw a write has seen all that came before it",
+        "sync.rows",
+        "        seen = tuple(dot for dot in named if dot in here)\n",
+        "        last = max((n for n, one in enumerate(first) if one.dot in named), default=-1)\n"
+        "        seen = tuple(one.dot for one in first[: last + 1])\n",
+    ),
+    Bug(
+        "any answer empties the outbox of what was sent",
+        "sync.replica",
+        "            self.settle(verdict, reply.now)\n        self._set_clock(reply)\n",
+        "            self.settle(verdict, reply.now)\n"
+        "        sent = {bytes(raw) for run in request.runs for raw in run.mutations}\n"
+        "        self.outbox = [one for one in self.outbox if one.raw not in sent]\n"
+        "        self._set_clock(reply)\n",
+    ),
+    Bug(
+        "a device with a refused mutation sends no more",
+        "sync.replica",
+        "runs=[] if many else runs_to_send(",
+        "runs=[] if many or self.refused else runs_to_send(",
+    ),
+    Bug(
+        "what comes after a refused mutation waits",
+        "sync.push",
+        "            judged = judge(known, arrival, clock)\n",
+        "            judged = judge(known, arrival, clock)\n"
+        "            for one in plan.verdicts:\n"
+        '                if one.verdict == "refused":\n'
+        "                    need = (Code.AFTER, one.dot)\n"
+        '                    told = Verdict(arrival.dot, arrival.hash, "held", 0, *need)\n'
+        "                    judged = Judged(told)\n",
+    ),
+    Bug(
+        "slow lanes are told first",
+        "sync.pull",
+        "    for lane in chosen:\n",
+        "    for lane in reversed(chosen):\n",
+    ),
+    Bug(
+        "slow lanes of a push are judged first",
+        "server.verify",
+        "    for run in request.runs:\n",
+        "    for run in sorted(request.runs, key=lambda run: -run.lane):\n",
+    ),
+    Bug(
+        "slow lanes are sent first",
+        "sync.outbox",
+        "key=lambda saved: (saved.lane, saved.n))",
+        "key=lambda saved: (-saved.lane, saved.n))",
+    ),
+    Bug(
+        "a batch is judged by rows that were read before it",
+        "sync.push",
+        "    known.remember(judged.wrote)\n",
+        "",
+    ),
+    Bug(
+        "anybody who knows its name gets a part of a snapshot",
+        "server.snapshots",
+        "self._shelf.get(sha256) if self._scopes.get(sha256) in scopes else None",
+        "self._shelf.get(sha256)",
+    ),
+    Bug(
+        "a revoked device is still served",
+        "server.pull",
+        "list(device.scopes) if device.roles and not device.revoked else []",
+        "list(device.scopes) if device.roles else []",
+    ),
+    Bug(
+        "the overlay does not show what waits",
+        "sync.replica",
+        "[one.saved for one in self.awaiting] + self.outbox)",
+        "[one.saved for one in self.awaiting])",
+    ),
+    Bug(
+        "what is held is never given up",
+        "sync.push",
+        "        if now_ms - held.since > HELD_MS:\n",
+        "        if held.since - now_ms > HELD_MS:\n",
+    ),
+    Bug(
+        "a clock that ran ahead is not set back",
+        "sync.replica",
+        "        if ahead or self.stamp.wall_ms < reply.now:\n",
+        "        if not ahead and self.stamp.wall_ms < reply.now:\n",
+    ),
+    Bug(
+        "a revoked device still gets parts of snapshots",
+        "server.engine",
+        "device.scopes if device.roles and not device.revoked else ()",
+        "device.scopes if device.roles else ()",
+    ),
+    Bug(
+        "nobody looks at a condition",
+        "sync.rights",
+        "    if not _holds(row, guard):\n",
+        "    if row is None and not _holds(row, guard):\n",
+    ),
+    Bug(
+        "a condition that holds is refused",
+        "sync.rights",
+        'return bool(row.writes.get(field, ("", row.dot))[1] == guard.value)',
+        'return bool(row.writes.get(field, ("", ""))[1] == guard.value)',
+    ),
+    Bug(
+        "nothing waits for what it is to come after",
+        "sync.rights",
+        '        if past is None or past.verdict.verdict == "held":\n',
+        '        if past is not None and past.verdict.verdict == "held":\n',
+    ),
+    Bug(
+        "an answer knows no budget",
+        "server.pull",
+        "budget(request.max_bytes)",
+        "budget(1 << 30)",
     ),
 )

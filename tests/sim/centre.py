@@ -112,6 +112,10 @@ class SimStore(Store):
             raise Crashed("dead")
 
 
+NOWHERE = Path("/nowhere")
+"""Nothing of a simulated centre is on this machine's disk."""
+
+
 class Centre:
     """One centre on its disk, whose process comes and goes."""
 
@@ -134,13 +138,17 @@ class Centre:
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
+    def serves(self) -> bool:
+        """True while its process lives."""
+        return self.engine is not None and self.store is not None and not self.store.dead
+
     async def open(self) -> Engine:
         """The serving engine; started again when its process had died."""
         if self.engine is None or self.store is None or self.store.dead:
             self.starts += 1
             self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
             self.store = SimStore(self.database)
-            self.engine = await Engine.open(self.store, self.clock, Config(data=Path(".")))
+            self.engine = await Engine.open(self.store, self.clock, Config(data=NOWHERE))
         return self.engine
 
     async def post(self, token: str, body: bytes) -> tuple[int, bytes]:

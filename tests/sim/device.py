@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 from unittest.mock import patch
 
@@ -13,7 +14,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.versions import MUTATIONS_PER_PUSH_MAX, SCHEMA_VERSION
-from schema.wire import Change, EnrolReply, Row, SnapshotFile, SyncReply, SyncRequest, Verdict
+from schema.wire import (
+    Change,
+    EnrolReply,
+    Mutation,
+    Row,
+    SnapshotFile,
+    SyncReply,
+    SyncRequest,
+    Verdict,
+)
 from sync.bundle_parts import SignedRun
 from sync.mutation import hash_of
 from sync.outbox import runs_to_send
@@ -112,12 +122,18 @@ class PythonDevice:
         self.seal = seal
         self.schema = SCHEMA_VERSION + newer
         self.turn = 0
+        self.conditions: dict[str, Any] = {}
+        """What the next words say besides: `guard` and `after`."""
         self.replica = Replica(me)
         self.offset = reply.now - clock_ms
         self._images = [_image(self.replica)]
 
     def write(self, intent: str, lane: int, changes: Sequence[Change], now_ms: int) -> bytes:
-        with patch("sync.replica.SCHEMA_VERSION", self.schema):
+        conditional = partial(Mutation, **self.conditions)
+        with (
+            patch("sync.replica.SCHEMA_VERSION", self.schema),
+            patch("sync.replica.Mutation", conditional),
+        ):
             self.replica.write(intent, lane, changes, now_ms + self.offset)
         self._flush()
         raw: bytes = self.replica.outbox[-1].raw

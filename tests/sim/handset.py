@@ -38,6 +38,8 @@ class Handset(Struct):
     seen: dict[Key, dict[str, frozenset[str]]] = field(default_factory=dict)
     """The writes behind each field of each row that its screen has shown."""
     waited: set[str] = field(default_factory=set)
+    latest: int = 0
+    """The latest time that it may stamp with since it was told that its clock ran ahead."""
 
     def clock(self, now: int) -> int:
         return now + self.skew_ms
@@ -49,7 +51,7 @@ class Handset(Struct):
     def settle_view(self, models: dict[str, Model]) -> None:
         """Begin comparing from what is on the device now: its disk went back."""
         held = self.device.inspect()
-        self.shown, self.waited = dict(held.rows), set(held.outbox)
+        self.shown, self.waited, self.latest = dict(held.rows), set(held.outbox), 0
         for key, row in held.rows.items():
             if row.seq:
                 self.seen[key] = models[held.epoch].seen_in(key, row.seq)
@@ -155,6 +157,23 @@ def _note_voids(handset: Handset, model: Model, held: Held) -> None:
             if dot not in held.damaged:
                 raise Broken("outbox", f"{dot} was replaced by other words")
             past.voids = (*past.voids, hash)
+
+
+def note_clock(handset: Handset, reply: dict[str, Any], clock: int) -> bool:
+    """Whether this answer says that the clock ran ahead: then no later stamp is of that time."""
+    told = any("clock_ahead" in one["tags"] for one in reply["verdicts"])
+    if told or handset.latest:
+        handset.latest = max(handset.latest, reply["now"], clock + handset.device.offset)
+    return told
+
+
+def check_clock(handset: Handset, stamp: str, clock: int) -> None:
+    """Who was told that the clock ran ahead stamps with the centre's time, or a later reading."""
+    if not handset.latest or handset.device.inspect().damaged:
+        return  # The void of a lost record has a time of its own.
+    handset.latest = max(handset.latest, clock + handset.device.offset)
+    if int(stamp[:12], 16) > handset.latest + 1:
+        raise Broken("clock_reset", f"{handset.life} stamped {stamp} after {handset.latest}")
 
 
 def check_verdicts(model: Model, asked: dict[str, str], verdicts: list[dict[str, Any]]) -> None:

@@ -34,7 +34,8 @@ STATES = (
     *("conflict_manual", "conflict_latest", "conflict_authority", "conflict_recall"),
     *("conflict_removed", "conflict_state", "desk_release", "status_507", "status_400"),
     *("relayed", "passed_on", "landed_fresh", "landed_gaps", "landed_failed", "landed_other_log"),
-    *("stick_settled", "node_device"),
+    *("stick_settled", "node_device", "unserved", "set_back", "foreign_part", "after"),
+    *("guard_exists", "guard_absent", "guard_eq", "guard_in", "guard_dot"),
 )
 
 

@@ -13,6 +13,7 @@ from schema.policies import Policy
 from tests.sim.broken import Broken
 from tests.sim.centre import Centre
 from tests.sim.entitlement import WITHOUT_RIGHT, Register
+from tests.sim.guards import check_after, check_guards, check_wait
 
 Key = tuple[str, str]
 Pair = tuple[str, int]
@@ -192,9 +193,13 @@ class Model:
         dot = f"{replica}/{lane}/{n}"
         was = self.log.get(dot)
         self.check_line(line)
+        check_guards(self, dot)
+        if line[6] == "held" and line[5] is not None:
+            check_wait(self, dot, line[8])
         if self.said[dot].by >= 0:
             self._check_rights(dot, was.verdict if was else "", line[9])
         if line[6] in ("applied", "merged"):
+            check_after(self, dot)
             return self._apply(dot, seq, line[9])
         if line[6] in ("refused", "quarantined") and self.said[dot].by >= 0:
             self._expect_row("quarantine", hashlib.sha256(dot.encode()).hexdigest()[:32])

@@ -13,18 +13,28 @@ from msgspec.structs import replace
 
 from schema.wire import Change
 from server.errors import Fault
+from tests.sim.answers import (
+    check_answer,
+    check_log_order,
+    check_own_work,
+    check_request,
+    check_unserved,
+)
 from tests.sim.ashore import bring_first
 from tests.sim.broken import Broken
 from tests.sim.centre import CENTRE, Centre, Crashed, Trouble
 from tests.sim.device import PythonDevice
 from tests.sim.ferry import Ferry
+from tests.sim.guards import draw_after, draw_guard
 from tests.sim.handset import (
     Handset,
     Told,
+    check_clock,
     check_verdicts,
     check_view,
     check_words,
     enrolled,
+    note_clock,
     remember,
 )
 from tests.sim.model import HONEST_NEVER, Model
@@ -90,6 +100,8 @@ class World:
         self.enrolments = 0
         self.newest_taken: dict[str, int] = {}
         self.told: Told = {}
+        self.parts: dict[str, str] = {}
+        """The scope of each part of a snapshot that some device was told of."""
         self.backups: list[Backup] = []
         self.owed: dict[str, str] = {}
         self.healed = False
@@ -161,11 +173,27 @@ class World:
             self.faults["quota"] += 1
             check_words(handset, self.model, [])
             return "no room"
+        self._attach_conditions(handset, wish, random)
         raw = handset.device.write(wish.intent, wish.lane, wish.changes, clock)
         said = remember(handset, self.model, wish, raw)
         check_words(handset, self.model, [])
+        check_own_work(handset.device, wish.changes)
+        check_clock(handset, said.mutation["stamp"], clock)
         self.states[f"said_{name}"] += 1
         return said.dot
+
+    def _attach_conditions(self, handset: Handset, wish: Wish, random: Random) -> None:
+        """Some words hold under a condition only; but not where any order must come to the same."""
+        device = handset.device
+        if not isinstance(device, PythonDevice) or self.setup.get("alike"):
+            return
+        numbers = {lane: tip.n for lane, tip in device.replica.tips.items()}
+        guard = draw_guard(device, wish.changes, random)
+        after = draw_after(handset.life, wish.lane, numbers, random)
+        device.conditions = {"guard": guard, "after": after}
+        for one in guard:
+            self.states[f"guard_{one.check}"] += 1
+        self.states["after"] += len(after)
 
     # --- The network --------------------------------------------------------------------------
 
@@ -176,6 +204,7 @@ class World:
         clock = handset.clock(self.now)
         body = handset.device.request(clock)
         check_words(handset, self.model, [])
+        check_request(handset.life, body)
         asked = dict(handset.device.inspect().outbox)
         sent = {
             f"{handset.life}/{run['lane']}/{one['n']}"
@@ -231,11 +260,14 @@ class World:
         return " ".join(str(status) for _, (status, _) in answers)
 
     def _serve(self, bodies: list[Any], chosen: list[Message], action: Action) -> list[Any]:
-        trouble = self._trouble(action)
+        trouble, before = self._trouble(action), self.model.seq
         self.centre.on_reply = self._hear
         answers = self.centre.run(self.centre.deliver(bodies, trouble))
         self._after(trouble, action)
         self.model.tail()
+        for one in chosen:
+            if sum(other.life == one.life for other in chosen) == 1:
+                check_log_order(one.life, one.asked, self.centre.lines(before))
         if action.get("fault") == "cut_request":
             self.faults["cut_request"] += answers[0][0] == 400
         return list(zip(chosen, answers, strict=True))
@@ -261,6 +293,8 @@ class World:
                 found, wanted = reply["digests"][scope][str(lane)], self.model.digest((scope, lane))
                 if found != wanted:
                     raise Broken("digest", f"{scope} {lane}: {found} not {wanted}")
+        for one in reply["snapshots"]:
+            self.parts |= {part["sha256"]: one["scope"] for part in one["parts"]}
         self.states["snapshot"] += bool(reply["snapshots"])
         self.states["fork"] += reply["fork"] is not None
         self.states["missing"] += bool(reply["missing"])
@@ -269,8 +303,12 @@ class World:
         fault = action.get("fault", "")
         self.states[f"status_{status}"] += 1
         if status == 200:
-            reply = json.loads(body)
-            if reply["epoch"] == json.loads(message.body)["epoch"]:
+            reply, asked = json.loads(body), json.loads(message.body)
+            check_answer(asked, reply)
+            if message.life in self.model.revoked:
+                check_unserved(message.life, reply)
+                self.states["unserved"] += 1
+            if reply["epoch"] == asked["epoch"]:
                 check_verdicts(self.model, message.asked, reply["verdicts"])
             self.states["repeat"] += any(one["repeat"] for one in reply["verdicts"])
         elif status == 0:
@@ -316,14 +354,19 @@ class World:
     def _receive(self, handset: Handset, message: Message) -> str:
         times = (message.asked_clock, handset.clock(self.now))
         fetch = self._fetcher(handset)
+        epoch = handset.device.inspect().epoch
         if not handset.device.receive(message.reply, message.body, times, fetch):
             return "no reply"
         reply = json.loads(message.reply)
+        if json.loads(message.body)["epoch"] == epoch:
+            self.states["set_back"] += note_clock(handset, reply, handset.clock(self.now))
         held = check_words(handset, self.model, reply["verdicts"])
         self.states["pairs_compared"] += check_view(
             handset, self.models[held.epoch], held, self.told
         )
         self.states["bad_pair"] += bool(held.bad)
+        if self.centre.serves():
+            self._ask_for_a_foreign_part(handset)
         return "taken"
 
     def _last_words(self, handset: Handset) -> None:
@@ -351,6 +394,18 @@ class World:
             return found
 
         return fetch
+
+    def _ask_for_a_foreign_part(self, handset: Handset) -> None:
+        """Whoever learns the name of a part that another device was given gets nothing by it."""
+        revoked = handset.life in self.model.revoked
+        granted = frozenset() if revoked else self.centre.scopes(handset.life)
+        foreign = [sha256 for sha256, scope in self.parts.items() if scope not in granted]
+        if not foreign:
+            return
+        sha256 = foreign[-1 - self.made % min(len(foreign), 3)]
+        if self.centre.run(self.centre.snapshot(handset.token, sha256)):
+            raise Broken("foreign_part", f"{handset.life} has one of {self.parts[sha256]}")
+        self.states["foreign_part"] += 1
 
     def _sync(self, action: Action) -> str:
         """A whole round trip at once."""

@@ -306,8 +306,8 @@ def test_what_waits_too_long_is_quarantined_and_its_author_told():
 
 def test_one_device_cannot_make_everybody_wait_for_what_it_waits_for():
     world = known(*phone_rows()[:2])
-    waiting = judge(world, edit("duty", 1, "2", ["seed/0/1"])).entries[0].arrival
-    world.held = [Held(waiting, "contact_phone/p1", NOW)] * HELD_PER_REPLICA_MAX
+    world.waiting = {"duty": HELD_PER_REPLICA_MAX - 1}
+    assert verdict(world, edit("duty", 1, "2", ["seed/0/1"]))[0] == "held"
     assert verdict(world, edit("duty", 2, "3", ["seed/0/1"])) == ("refused", Code.PARENT)
 
 

@@ -32,7 +32,8 @@ export interface DeviceOptions {
 
 /** One device. Every read is from memory; every write resolves once it is on disk. */
 export class Device {
-  identity: Identity | null = null;
+  private enrolled: Identity | null = null;
+  private shown: Identity | null = null;
   private credentials: Credentials | null = null;
   private readonly ports: Ports;
   private readonly app: string;
@@ -53,9 +54,9 @@ export class Device {
       ...parts,
       api: this.api,
       clock: this.clock,
-      identity: () => this.identity,
+      identity: () => this.enrolled,
       credentials: () => this.credentials,
-      adopt: (identity) => (this.identity = identity),
+      adopt: (identity) => (this.enrolled = identity),
       newId: () => this.newId(),
       changed: () => this.changed(),
     });
@@ -81,9 +82,22 @@ export class Device {
     return device;
   }
 
+  /** Who this device is for, as the register knows them now: who moves to another unit works for that one. */
+  get identity(): Identity | null {
+    const own = this.enrolled;
+    const person = own && this.row('person', own.actor);
+    const unit = (person?.fields.unit as string | null | undefined) ?? own?.unit;
+    if (!own || unit === undefined || unit === own.unit) return own;
+    const unitName = (this.row('unit', unit)?.fields.name as string | undefined) ?? unit;
+    const { shown } = this;
+    const same = shown?.unit === unit && shown.unitName === unitName && shown.epoch === own.epoch;
+    if (!same || shown.replica !== own.replica) this.shown = { ...own, unit, unitName };
+    return this.shown;
+  }
+
   /** Identity and clock from disk, at the start and after another tab enrolled. */
   private async recall(): Promise<void> {
-    this.identity = await this.store.read<Identity | null>('identity', null);
+    this.enrolled = await this.store.read<Identity | null>('identity', null);
     this.credentials = await this.store.read<Credentials | null>('credentials', null);
     this.clock.restore(await this.store.read<unknown>('offset', 0));
     this.api.token = this.credentials?.token ?? null;

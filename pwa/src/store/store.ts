@@ -3,6 +3,7 @@
 import { TAGS, type Cursors, type Row, type Snapshot, type SnapshotFile, type SyncReply } from '../core/contract.ts';
 import { byMaking, type Saved } from '../core/outbox.ts';
 import { Refusal } from '../core/mutation.ts';
+import { asText, ofText, total } from '../core/digest.ts';
 import { pairKey, type PairKey } from '../core/pairs.ts';
 import { savedOf } from '../core/replica.ts';
 import { keyOf, type Key } from '../core/rows.ts';
@@ -279,15 +280,34 @@ export class Store {
     // A database that is gone leaves the memory as it was.
     const keys = await this.guard.run((database) => database.rows.toCollection().primaryKeys());
     this.memory.clear();
-    for (let at = 0; at < keys.length; at += LOAD_ROWS_MAX) await this.reload(keys.slice(at, at + LOAD_ROWS_MAX));
+    const sums = new Map<PairKey, bigint>();
+    for (let at = 0; at < keys.length; at += LOAD_ROWS_MAX) {
+      const records = await this.reload(keys.slice(at, at + LOAD_ROWS_MAX));
+      for (const { scopes, lane, digest } of records) {
+        for (const scope of scopes) {
+          const pair = pairKey(scope, lane);
+          sums.set(pair, total([sums.get(pair) ?? 0n, ofText(digest)]));
+        }
+      }
+    }
+    await this.missAny(sums);
     await this.loadLists();
     await this.drafts.load();
     this.tell(null);
   }
 
-  private async reload(keys: Key[]): Promise<void> {
+  /** A pair whose rows do not sum to what was kept for it has lost some: it is asked for anew. */
+  private async missAny(sums: ReadonlyMap<PairKey, bigint>): Promise<void> {
+    const { sums: kept, restarting } = await this.guard.run(readStanding);
+    const lost = Object.keys(kept).filter((pair) => asText(sums.get(pair) ?? 0n) !== kept[pair]);
+    const anew = new Set(restarting);
+    if (lost.some((pair) => !anew.has(pair))) await this.markBad(lost);
+  }
+
+  private async reload(keys: Key[]): Promise<RowRecord[]> {
     const records = await this.guard.run((database) => database.rows.bulkGet(keys));
     await this.remember(new Map(keys.map((key, i) => [key, records[i] ?? null])));
+    return records.filter((record) => record !== undefined);
   }
 
   /** What the disk no longer gives back is not shown, and is asked for anew. */
