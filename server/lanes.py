@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from schema.codes import Code
+from schema.versions import DRIFT_MS_MAX
 from schema.wire import Verdict
 from server.store.protocol import Doc, Txn
 from server.verify import Checked
@@ -48,8 +49,9 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
 
 
 def _wall_ms(stamp: str, now_ms: int) -> int:
-    """The time that a stamp claims, never after it came; 0 where it claims none."""
+    """The time that a stamp claims, never after it came; 0 where it claims none to be believed."""
     try:
-        return min(decode_stamp(stamp).wall_ms, now_ms)
+        wall_ms = decode_stamp(stamp).wall_ms
     except ValueError:
         return 0
+    return 0 if wall_ms > now_ms + DRIFT_MS_MAX else min(wall_ms, now_ms)

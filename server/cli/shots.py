@@ -10,5 +10,5 @@ from server.cli.test import Selection, run_server_tests
 @click.command(help=both(COMMANDS["shots"][1:]))
 def command() -> None:
     system_packages.ensure()
-    outcome = run_server_tests(Selection("shots", None, ()), browser=True)
+    [outcome] = run_server_tests(Selection("shots", None, ()), browser=True)
     raise SystemExit(outcome.exit_code)

@@ -67,23 +67,23 @@ def run_app_tests(paths: Sequence[str]) -> Outcome:
     return run("vitest", command, report, ROOT / "pwa", node.env())
 
 
-def run_server_tests(chosen: Selection, browser: bool) -> Outcome:
-    report = REPORTS / "pytest.xml"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        f"--junitxml={report}",
-        *pytest_arguments(chosen, browser),
-    ]
-    return run("pytest", command, report, ROOT, dict(os.environ))
+def run_server_tests(chosen: Selection, browser: bool) -> list[Outcome]:
+    """A whole run keeps the browser's tests apart: its driver holds the loop of its process."""
+    if not chosen.whole:
+        return [run_pytest("pytest", pytest_arguments(chosen, browser))]
+    outcomes = [run_pytest("pytest", [*whole_run_arguments(), "-m", "not e2e"])]
+    return [*outcomes, run_pytest("browser", [str(ROOT / "tests/e2e")])] if browser else outcomes
+
+
+def run_pytest(name: str, arguments: Sequence[str]) -> Outcome:
+    report = REPORTS / f"{name}.xml"
+    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+    return run(name, command, report, ROOT, dict(os.environ))
 
 
 def pytest_arguments(chosen: Selection, browser: bool) -> list[str]:
-    """A whole run uses the workers that pyproject.toml sets; a chosen one stays in one process."""
-    arguments = list(whole_run_arguments()) if chosen.whole else []
-    if not browser:
-        arguments += ["-m", "not e2e"]
+    """A chosen run stays in one process."""
+    arguments = [] if browser else ["-m", "not e2e"]
     if chosen.long:
         arguments += ["--long", chosen.long]
     if chosen.expression:
@@ -92,6 +92,7 @@ def pytest_arguments(chosen: Selection, browser: bool) -> list[str]:
 
 
 def whole_run_arguments() -> list[str]:
+    """The workers that pyproject.toml sets."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     arguments: list[str] = settings["tool"]["lingda"]["whole-run"]
     return arguments
@@ -137,7 +138,7 @@ def command(long: str | None, expression: str | None, paths: tuple[str, ...]) ->
     if chosen.wants_app():
         outcomes.append(run_app_tests(chosen.app_paths()))
     if chosen.wants_server():
-        outcomes.append(run_server_tests(chosen, browser))
+        outcomes += run_server_tests(chosen, browser)
     click.echo(summary(outcomes, time.monotonic() - started))
     raise SystemExit(any(outcome.exit_code for outcome in outcomes))
 

@@ -374,7 +374,7 @@ def test_a_path_chooses_its_own_runner(paths, app, server):
 
 
 def test_a_whole_run_uses_two_workers_and_a_chosen_test_none():
-    assert "-n" in test.pytest_arguments(test.Selection(None, None, ()), browser=True)
+    assert "-n" in test.whole_run_arguments()
     assert test.pytest_arguments(test.Selection("sim", "x", ()), browser=False) == [
         *("-m", "not e2e", "--long", "sim", "-k", "x")
     ]
