@@ -3,13 +3,12 @@
 from msgspec import Struct
 
 from schema.codes import Code
-from schema.versions import DRIFT_MS_MAX
 from schema.wire import Verdict
 from server.store.protocol import Doc, Txn
 from server.verify import Checked
 from sync.mutation import VOID
 from sync.numbers import asked_for, missing_after
-from sync.stamp import decode_stamp
+from sync.stamp import believed_ms, decode_stamp
 
 
 class Came(Struct, frozen=True):
@@ -51,7 +50,6 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
 def _wall_ms(stamp: str, now_ms: int) -> int:
     """The time that a stamp claims, never after it came; 0 where it claims none to be believed."""
     try:
-        wall_ms = decode_stamp(stamp).wall_ms
+        return believed_ms(decode_stamp(stamp), now_ms)
     except ValueError:
         return 0
-    return 0 if wall_ms > now_ms + DRIFT_MS_MAX else min(wall_ms, now_ms)

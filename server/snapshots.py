@@ -30,6 +30,8 @@ class Shelf(Protocol):
 
     def put(self, sha256: str, data: bytes) -> None: ...
 
+    def has(self, sha256: str) -> bool: ...
+
     def get(self, sha256: str) -> bytes | None: ...
 
     def drop(self, sha256: str) -> None: ...
@@ -55,6 +57,9 @@ class FolderShelf(Shelf):
             old.unlink()
         self._cleared = True
 
+    def has(self, sha256: str) -> bool:
+        return (self._folder / sha256).exists()
+
     def get(self, sha256: str) -> bytes | None:
         path = self._folder / sha256
         return path.read_bytes() if path.exists() else None
@@ -71,6 +76,9 @@ class MemoryShelf(Shelf):
 
     def put(self, sha256: str, data: bytes) -> None:
         self._files[sha256] = data
+
+    def has(self, sha256: str) -> bool:
+        return sha256 in self._files
 
     def get(self, sha256: str) -> bytes | None:
         return self._files.get(sha256)
@@ -104,7 +112,7 @@ class Snapshots:
         made = self._newest.get((scope, lane))
         if made is None or made.epoch != head.epoch or made.snapshot.seq < head.floor:
             return self._make(txn, scope, lane, proofs)
-        if any(self._shelf.get(part.sha256) is None for part in made.snapshot.parts):
+        if not all(self._shelf.has(part.sha256) for part in made.snapshot.parts):
             return self._make(txn, scope, lane, proofs)
         recent = txn.page(scope, lane, made.snapshot.seq, TAIL_BYTES_MAX).complete
         return made.snapshot if recent else self._make(txn, scope, lane, proofs)

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.versions import DRIFT_MS_MAX, HELD_MS
+from schema.versions import HELD_MS
 from schema.wire import Mutation, Row, Verdict
 from sync.judge import Clock, Judged, judge
 from sync.known import Arrival, Entry, Held, Known, Logged, Plan
 from sync.mutation import VOID
 from sync.quarantine import KEPT, judged_again, let_in, quarantine_row, row_id
 from sync.rows import Stored, at_home
-from sync.stamp import Stamp, decode_stamp, restamp
+from sync.stamp import Stamp, believed_ms, decode_stamp, restamp
 
 UNPROVEN = frozenset({Code.SIGNATURE})
 """What does not prove whose it is takes no number: the real owner's must still fit there."""
@@ -59,9 +59,8 @@ def _advance(known: Known, entry: Entry, now_ms: int) -> None:
     lane = known.lanes.get((m.replica, m.lane))
     if lane is None or m.n <= lane.top or entry.verdict.verdict in KEPT or m.intent == VOID:
         return
-    wall_ms = decode_stamp(m.stamp).wall_ms
-    believed = 0 if wall_ms > now_ms + DRIFT_MS_MAX else min(wall_ms, now_ms)
-    moved = replace(lane, top=m.n, top_ms=max(lane.top_ms, believed))
+    wall_ms = believed_ms(decode_stamp(m.stamp), now_ms)
+    moved = replace(lane, top=m.n, top_ms=max(lane.top_ms, wall_ms))
     known.lanes[m.replica, m.lane] = moved
 
 

@@ -55,3 +55,8 @@ def restamp(claimed: Stamp, last: Stamp | None, now_ms: int) -> Stamp:
         return claimed
     floor = Stamp(now_ms, 0, claimed.replica)
     return floor if last is None or last < floor else next_stamp(last, now_ms)
+
+
+def believed_ms(claimed: Stamp, now_ms: int) -> int:
+    """The time of a write as far as its stamp is believed, never after it came; else 0."""
+    return 0 if claimed.wall_ms > now_ms + DRIFT_MS_MAX else min(claimed.wall_ms, now_ms)
