@@ -7,6 +7,7 @@ SIGKILL.
 import json
 import re
 import sqlite3
+from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -30,7 +31,7 @@ Said = tuple[str, ...]
 """Pieces of text that only one mutation holds together."""
 
 
-class Workload:
+class Workload(ABC):
     """What one person taps, what the screen confirmed of it, and what may have been saved."""
 
     def __init__(self, device: OnDisk, seed: int) -> None:
@@ -101,8 +102,9 @@ class Workload:
     def flip(self) -> None:
         self.device.line = self.random.choice(("good", "off", "off", "lossy"))
 
+    @abstractmethod
     def act(self) -> None:
-        raise NotImplementedError
+        """Do one thing that a person would."""
 
     def die(self) -> None:
         """Act until the browser ends at a drawn moment, and start it again."""

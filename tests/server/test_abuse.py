@@ -80,10 +80,7 @@ async def test_one_backdated_word_opens_no_door_for_the_next(world):
     phone.step("received")
     await phone.sync()
     for name in ("read", "signed"):
-        phone.step(name)
-        saved = phone.replica.outbox.pop()
-        early = f"{world.time() - 1_800_000:012x}-0000-{phone.reply.replica}"
-        phone.put(replace(saved.mutation, stamp=early))
+        phone.step_dated(name, world.time() - 1_800_000)
         reply = await phone.sync()
         assert (reply.verdicts[0].verdict, reply.verdicts[0].code) == ("quarantined", "backdated")
 
@@ -94,10 +91,7 @@ async def test_within_one_push_time_does_not_go_back_either(world):
     await phone.settle()
     world.time.now += 3_600_000
     phone.step("received")
-    phone.step("read")
-    saved = phone.replica.outbox.pop()
-    early = f"{world.time() - 1_800_000:012x}-0000-{phone.reply.replica}"
-    phone.put(replace(saved.mutation, stamp=early))
+    phone.step_dated("read", world.time() - 1_800_000)
     assert [one.code for one in (await phone.sync()).verdicts] == [None, "backdated"]
 
 

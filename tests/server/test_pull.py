@@ -275,11 +275,7 @@ async def test_words_of_an_earlier_time_than_the_lane_has_reached_wait_for_a_per
     await phone.settle()
     phone.step("received")
     await phone.sync()
-    phone.step("read")
-    saved = phone.replica.outbox.pop()
-    wall = world.time() - 30 * 60_000
-    stamp = f"{wall:012x}-0000-{phone.reply.replica}"
-    phone.put(replace(saved.mutation, stamp=stamp))
+    phone.step_dated("read", world.time() - 30 * 60_000)
     reply = await phone.sync()
     assert (reply.verdicts[0].verdict, reply.verdicts[0].code) == ("quarantined", "backdated")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from schema.versions import LANES
 from schema.wire import (
@@ -169,6 +170,12 @@ class Phone:
         }
         id = uuid7(self.world.time())
         return self.write("target.step", 0, Change("create", "step", id, fields))
+
+    def step_dated(self, name: str, wall_ms: int) -> None:
+        """A step whose stamp claims this time."""
+        self.step(name)
+        saved = self.replica.outbox.pop()
+        self.put(replace(saved.mutation, stamp=f"{wall_ms:012x}-0000-{self.reply.replica}"))
 
     def put(self, mutation: Mutation) -> None:
         """Put a mutation into the outbox as it is."""
