@@ -114,11 +114,13 @@ class Engine:
         push = received(device, request, head.realm)
         verdicts: list[Verdict] = []
         missing: dict[str, list[int]] = {}
+        waiting = request.outbox.count
         for part in push.parts():
+            waiting -= len(part.arrivals)
+            say = partial(Came, device.replica, part, request.outbox.oldest, waiting)
 
-            def note(txn: Txn, told: list[Verdict], part: Checked = part) -> None:
-                came = Came(device.replica, part, request.outbox.oldest, self.clock())
-                missing.update(note_numbers(txn, came, told))
+            def note(txn: Txn, told: list[Verdict], say: partial[Came] = say) -> None:
+                missing.update(note_numbers(txn, say(self.clock()), told))
 
             urgent = part.arrivals[0].mutation.lane == 0
             make = partial(chained, checked=part)

@@ -29,7 +29,7 @@ def begin_epoch(
     txn.delete("node", "tips")
     for key, doc in txn.find("replica").items():
         lanes = {lane: {**one, "top_ms": 0} for lane, one in doc["lanes"].items()}
-        txn.put("replica", key, {**doc, "lanes": lanes, "floor_ms": 0})
+        txn.put("replica", key, {**doc, "lanes": lanes, "floor_ms": 0, "returning": True})
     skipped = NUMBERS_SKIPPED * restores
     txn.put("number_skip", "", {"last": skipped})
     for key, doc in txn.find("number").items():

@@ -12,26 +12,32 @@ from sync.stamp import believed_ms, decode_stamp
 
 
 class Came(Struct, frozen=True):
-    """Part of a push: whose, what, the oldest time that the device says still waits, and when."""
+    """Part of a push: whose, what, when, and what its device says of the words that still wait.
+
+    `oldest` is the time of the oldest before this push, `waiting` how many are left after it.
+    """
 
     replica: str
     part: Checked
     oldest: int | None
+    waiting: int
     now_ms: int
 
 
 def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[int]]:
     """Remember which numbers of each lane came. Those that are missing, at most 500 a lane.
 
-    No time is kept that has not come by our own clock: it may have been set back.
+    No time is kept that has not come by our own clock: it may have been set back. Nor is one while
+    the device still sends again what a lost log knew.
     """
     doc = txn.get("replica", came.replica) or {}
+    returning = doc.get("returning", False)
     lanes: Doc = doc.get("lanes", {})
     numbers: dict[str, dict[int, int]] = {}
     for arrival, verdict in zip(came.part.arrivals, told, strict=True):
         if verdict.seq:
             m = arrival.mutation
-            timeless = m.intent == VOID or verdict.code == Code.BACKDATED
+            timeless = returning or m.intent == VOID or verdict.code == Code.BACKDATED
             own_time = 0 if timeless else _wall_ms(m.stamp, came.now_ms)
             numbers.setdefault(str(m.lane), {})[m.n] = own_time
     for lane, times in numbers.items():
@@ -41,9 +47,11 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
         lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
     for one in lanes.values():
         one["top_ms"] = min(one.get("top_ms", 0), came.now_ms)
-    floor_ms = min(max(doc.get("floor_ms", 0), came.oldest or 0), came.now_ms)
+    oldest = 0 if returning else came.oldest or 0
+    floor_ms = min(max(doc.get("floor_ms", 0), oldest), came.now_ms)
     heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
-    txn.put("replica", came.replica, {**doc, **heard})
+    returning = returning and came.waiting > 0
+    txn.put("replica", came.replica, {**doc, **heard, "returning": returning})
     return {lane: asked_for(one["gaps"]) for lane, one in lanes.items() if one["gaps"]}
 
 

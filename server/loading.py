@@ -120,9 +120,10 @@ def _lanes(txn: Read, arrivals: list[Arrival]) -> dict[tuple[str, int], Lane]:
     found = {}
     for arrival in arrivals:
         replica, lane = arrival.mutation.replica, arrival.mutation.lane
-        told = docs[replica].get("lanes", {}).get(str(lane), {})
-        floor_ms = docs[replica].get("floor_ms", 0)
-        found[replica, lane] = Lane(told.get("max", 0), told.get("top_ms", 0), floor_ms)
+        doc = docs[replica]
+        told = doc.get("lanes", {}).get(str(lane), {})
+        times = (told.get("top_ms", 0), doc.get("floor_ms", 0))
+        found[replica, lane] = Lane(told.get("max", 0), *times, doc.get("returning", False))
     return found
 
 

@@ -56,7 +56,11 @@ def at_the_centre(centre, target):
 
 
 def closed_app(phone):
-    """The app is closed, and another page of its origin is open in its place."""
+    """The app is closed, and another page of its origin is open in its place.
+
+    The document goes before its tab: a closing tab leaves flight mode first, and might still send.
+    """
+    phone.page.goto("about:blank")
     phone.page.close()
     phone.flight_mode(False)
     phone.page = phone.open()

@@ -188,6 +188,27 @@ async def test_human_numbers_given_after_the_backup_are_not_given_again(world):
     assert (await world.row("directive", "d3")).fields["no"] > lost
 
 
+async def test_no_time_of_a_lost_log_is_held_against_what_comes_again(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    copy = await backup(world)
+    noon = world.time()
+    world.time.now += 3_600_000  # The centre's clock runs fast for a while.
+    phone.step("received")
+    await phone.settle()
+    world.time.now = noon + 60_000
+    phone.step_dated("read", world.time())
+    world.time.now += 3_600_000
+    await restored(world, copy)
+    await phone.settle()
+    assert await steps(world) == {"received", "read"}
+    phone.step("signed")
+    assert [one.code for one in (await phone.sync()).verdicts] == [None]
+    phone.step_dated("departed", world.time() - 1_800_000)
+    assert [one.code for one in (await phone.sync()).verdicts] == ["backdated"]
+
+
 async def test_two_restores_of_one_backup_give_no_number_twice(world):
     copy = await backup(world)
     numbers = set()

@@ -257,6 +257,12 @@ BUGS = (
         "{**one}",
     ),
     Bug(
+        "what comes again is judged by the times it brings itself",
+        "server.epoch",
+        '"floor_ms": 0, "returning": True}',
+        '"floor_ms": 0, "returning": False}',
+    ),
+    Bug(
         "an order comes back without its incident",
         "sync.judge",
         "    if arrival.reoffered:\n",

@@ -401,9 +401,9 @@ class Model:
         return [first, *fact.writes.get(name, ())]
 
     def heads(self, writes: list[Wrote]) -> list[Wrote]:
-        """The writes that no author of another one had on the screen."""
+        """The writes that no author of another one had on the screen, and none wrote over."""
         seen = set().union(*(one.seen for one in writes))
-        return [one for one in writes if one.dot not in seen]
+        return [one for one in writes if one.dot not in seen and not _rewritten(one, writes)]
 
     def stands(self, fact: Fact, name: str) -> tuple[Any, bool]:
         """The value that must stand, and whether a person must still decide."""
@@ -645,6 +645,13 @@ def _digest(doc: dict[str, Any]) -> int:
     }
     digest = hashlib.sha256(text_of([doc["entity"], doc["id"], body]).encode()).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+def _rewritten(one: Wrote, writes: list[Wrote]) -> bool:
+    """True when the same person wrote it anew later on, in the same lane of the same device."""
+    lane, n = one.dot.rsplit("/", 1)
+    later = (other.dot.rsplit("/", 1) for other in writes if other.actor == one.actor)
+    return any(where == lane and int(number) > int(n) for where, number in later)
 
 
 def _fits(kept: str, dot: str, claimed: str, received: int) -> str:

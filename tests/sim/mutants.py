@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from rich.console import Console
@@ -23,16 +24,21 @@ class Hunt(Struct):
     what: str = ""
 
 
+def with_bug(*arguments: str) -> dict[str, Any]:
+    """What `tests.sim.planted` says of these arguments, in a process of its own."""
+    command = [sys.executable, "-m", "tests.sim.planted", *arguments]
+    told = subprocess.run(command, capture_output=True, text=True)
+    if told.returncode:
+        raise RuntimeError(told.stderr[-2000:])
+    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    return found
+
+
 def hunt(bug: Bug, seeds: int, steps: int) -> Hunt:
     """Run seeds with the bug planted. One that fails without it too says nothing of it."""
     first = 0
     while first < seeds:
-        command = [sys.executable, "-m", "tests.sim.planted", bug.name]
-        command += [str(first), str(seeds), str(steps)]
-        told = subprocess.run(command, capture_output=True, text=True)
-        if told.returncode:
-            raise RuntimeError(told.stderr[-2000:])
-        found = json.loads(told.stdout.splitlines()[-1])
+        found = with_bug("seeds", bug.name, str(first), str(seeds), str(steps))
         if found["seed"] is None:
             break
         if not run_seed(found["seed"], steps).broken:

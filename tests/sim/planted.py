@@ -1,6 +1,6 @@
-"""Runs seeds on sources with one bug planted: `python -m tests.sim.planted NAME FIRST LAST STEPS`.
+"""Runs the simulation on sources with one bug planted: `python -m tests.sim.planted …`.
 
-Nothing of the product may be imported before the bug is in place.
+`seeds NAME FIRST LAST STEPS`, `trace NAME FILE` or `keep NAME SEED STEPS FILE`. Nothing of the product may be imported before the bug is in place.
 """
 
 import importlib.machinery
@@ -8,7 +8,9 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from tests.sim.bugs import BUGS, Bug
 
@@ -40,18 +42,50 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return compile(self._bug.planted_in(source), self.path, "exec", dont_inherit=True)
 
 
-def main(name: str, first: int, last: int, steps: int) -> None:
+def main(arguments: list[str]) -> None:
+    """Print what came of it as one line of JSON."""
+    what, name, *more = arguments
     bug = next(one for one in BUGS if one.name == name)
     sys.meta_path.insert(0, Planting(bug))
+    told = {"seeds": _first_broken, "trace": _again, "keep": _keep}[what](bug, *more)
+    print(json.dumps(told))
+
+
+def _first_broken(bug: Bug, first: str, last: str, steps: str) -> dict[str, Any]:
+    """Which of these seeds is the first that notices, if one does."""
     from tests.sim.one import run_seed
 
-    for seed in range(first, last):
-        found = run_seed(seed, steps)
+    for seed in range(int(first), int(last)):
+        found = run_seed(seed, int(steps))
         if found.broken:
-            print(json.dumps({"seed": seed, "promise": found.broken, "what": found.what[-300:]}))
-            return
-    print(json.dumps({"seed": None}))
+            return {"seed": seed, "promise": found.broken, "what": found.what[-300:]}
+    return {"seed": None}
+
+
+def _again(bug: Bug, path: str) -> dict[str, Any]:
+    """What a kept trace breaks."""
+    from tests.sim.one import replay
+
+    trace = json.loads(Path(path).read_text(encoding="utf-8"))
+    found = replay(trace["setup"], trace["actions"])
+    return {"promise": found.broken, "what": found.what[-300:]}
+
+
+def _keep(bug: Bug, seed: str, steps: str, path: str) -> dict[str, Any]:
+    """Write the smallest trace found in which this seed notices."""
+    from tests.sim.one import run_seed
+    from tests.sim.shrink import shrink
+
+    small = shrink(run_seed(int(seed), int(steps)))
+    trace = {
+        "promise": small.broken,
+        "bug": bug.name,
+        "setup": small.setup,
+        "actions": small.actions,
+    }
+    Path(path).write_text(json.dumps(trace, indent=1) + "\n", encoding="utf-8")
+    return {"promise": small.broken, "actions": len(small.actions)}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    main(sys.argv[1:])

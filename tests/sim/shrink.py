@@ -69,11 +69,21 @@ def _drop_one(tries: _Tries, actions: list[Action], size: int) -> bool:
     at = len(actions) - size
     while at > -size and tries.left > 0:
         start = max(0, at)
-        shorter = [*actions[:start], *actions[start + size :]]
-        if tries.broken_by(tries.best.setup, shorter):
-            actions, dropped = tries.best.actions, True
+        gone, rest = actions[start : start + size], actions[start + size :]
+        waited = sum(action.get("ms", 0) for action in gone)
+        for after in (rest, _later(rest, waited)) if waited else (rest,):
+            if tries.broken_by(tries.best.setup, [*actions[:start], *after]):
+                actions, dropped = tries.best.actions, True
+                break
         at -= size
     return dropped
+
+
+def _later(actions: list[Action], ms: int) -> list[Action]:
+    """The same with the first so much later: time is all that some actions bring."""
+    return [
+        {**one, "ms": one.get("ms", 0) + ms} if at == 0 else one for at, one in enumerate(actions)
+    ]
 
 
 def _plainer_actions(tries: _Tries) -> None:

@@ -12,18 +12,18 @@ import pytest
 
 from tests.sim.bugs import BUGS
 from tests.sim.many import COVERED_FROM_SEEDS, FAULTS, STATES, Report
-from tests.sim.mutants import hunt
+from tests.sim.mutants import hunt, with_bug
 from tests.sim.one import Outcome, replay, run_seed
 from tests.sim.shrink import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
 STEPS = 300
-SEEDS = 200
+SEEDS = 1_000
 SEEDS_LONG = 20_000
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_every_promise_holds_in_a_world_of_bad_luck(tmp_path):
     """Many worlds, and no kind of bad luck that none of them met."""
     told = worlds(SEEDS, tmp_path)
@@ -46,14 +46,28 @@ def worlds(count: int, folder: Path) -> dict[str, Any]:
     report = folder / "report.json"
     command = [sys.executable, "-m", "tests.sim", "--seeds", str(count), "--json", str(report)]
     subprocess.run(command, cwd=ROOT, check=False)
-    return json.loads(report.read_text(encoding="utf-8"))
+    return read(report)
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
 def test_what_once_broke_a_promise_does_so_no_more(path):
-    trace = json.loads(path.read_text(encoding="utf-8"))
+    trace = read(path)
     found = replay(trace["setup"], trace["actions"])
     assert not found.broken, f"{found.broken}: {found.what}"
+
+
+PLANTED = [(read(path).get("bug"), path) for path in TRACES]
+
+
+@pytest.mark.parametrize(
+    ("bug", "path"), [pytest.param(bug, path, id=path.stem) for bug, path in PLANTED if bug]
+)
+def test_a_kept_trace_still_shows_the_bug_it_was_kept_for(bug, path):
+    assert with_bug("trace", bug, str(path))["promise"] == read(path)["promise"]
 
 
 def test_the_same_seed_gives_the_same_trace_in_any_process():
