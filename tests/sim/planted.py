@@ -1,6 +1,7 @@
 """Runs the simulation on sources with one bug planted: `python -m tests.sim.planted …`.
 
-`seeds NAME FIRST LAST STEPS`, `trace NAME FILE` or `keep NAME SEED STEPS FILE`. Nothing of the product may be imported before the bug is in place.
+`seeds NAME FIRST LAST STEPS`, `trace NAME FILE` or `keep NAME SEED STEPS FILE`. Nothing of the
+product may be imported before the bug is in place.
 """
 
 import importlib.machinery
