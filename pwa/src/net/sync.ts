@@ -46,8 +46,8 @@ export interface SyncParts {
   /** The oldest protocol that the centre wants to be spoken. */
   wants: (protocol: number) => void;
   failed: (error: unknown) => void;
-  /** A mutation saved at this time waits a little yet. */
-  notYet: (saved: Saved, at: number) => boolean;
+  /** How long a mutation saved at this time waits yet, in ms. */
+  restMs: (saved: Saved, at: number) => number;
   /** A sync ended well. */
   synced: () => void;
   changed: () => void;
@@ -116,10 +116,11 @@ export class SyncLoop {
     this.again = true;
     if (!this.wanted || this.beside) return;
     this.beside = true;
-    this.round([0]).then(
-      () => (this.beside = false),
-      () => (this.beside = false), // The loop meets the same trouble, and tells it.
-    );
+    const over = (): void => {
+      this.beside = false;
+      if (this.isOwing()) this.kick(); // The loop may be at rest already, and nobody else would send them.
+    };
+    this.round([0]).then(over, over); // The loop meets the same trouble, and tells it.
   }
 
   private async run(): Promise<void> {
@@ -140,7 +141,10 @@ export class SyncLoop {
     }
     this.syncing = false;
     this.parts.changed();
-    if (this.wanted) this.wait(waitMs ?? (this.parts.live() ? POLL_LIVE_MS : POLL_MS));
+    if (!this.wanted) return;
+    this.wait(waitMs ?? (this.parts.live() ? POLL_LIVE_MS : POLL_MS));
+    const rests = this.parts.store.outbox.map((one) => this.parts.restMs(one.saved, one.at)).filter((ms) => ms > 0);
+    if (rests.length) this.soon(Math.min(...rests));
   }
 
   private wait(ms: number): void {
@@ -270,9 +274,9 @@ export class SyncLoop {
 
   /** What may be sent now: nothing twice at the same time. */
   private sendable(lanes: number[] | null): Saved[] {
-    const { store, notYet } = this.parts;
+    const { store, restMs } = this.parts;
     return store.outbox
-      .filter((one) => (one.held === null || this.offerHeld) && !notYet(one.saved, one.at))
+      .filter((one) => (one.held === null || this.offerHeld) && restMs(one.saved, one.at) === 0)
       .filter((one) => lanes === null || lanes.includes(one.lane))
       .map((one) => one.saved)
       .filter((saved) => !this.underWay.has(saved.hash));

@@ -83,7 +83,7 @@ export class Work {
       moved: (epoch) => parts.adopt({ ...identity()!, epoch }),
       wants: (protocol) => this.noteWanted(protocol),
       failed: (error) => this.failed(error),
-      notYet: (saved, at) => this.notYet(saved, at),
+      restMs: (saved, at) => this.restMs(saved, at),
       synced: () => this.synced(),
     });
     this.watchdog = new Watchdog({
@@ -258,9 +258,11 @@ export class Work {
     this.changed();
   }
 
-  private notYet(saved: Saved, at: number): boolean {
-    const age = this.parts.clock.now() - at;
-    return age >= 0 && age < this.spreadMs && isRoutineReceipt(saved, this.parts.store);
+  /** A receipt of a routine order waits a little, so that not all devices answer at once. */
+  private restMs(saved: Saved, at: number): number {
+    const rest = at + this.spreadMs - this.parts.clock.now();
+    const waits = rest > 0 && rest <= this.spreadMs && isRoutineReceipt(saved, this.parts.store);
+    return waits ? rest : 0;
   }
 
   private failed(error: unknown): void {

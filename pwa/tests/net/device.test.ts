@@ -243,6 +243,29 @@ describe('writing', () => {
     await idle(device);
   });
 
+  test('an urgent word whose own request came to nothing goes out although all others came through', async () => {
+    const [device, centre, world] = await enrolled();
+    const answer = world.answer;
+    let release: (part: object) => void = () => undefined;
+    let fail: () => void = () => undefined;
+    centre.next = () => new Promise((resolve) => (release = resolve));
+    const before = centre.syncs.length;
+    device.syncNow();
+    await until(() => expect(centre.syncs.length).toBe(before + 1));
+    world.answer = () => new Promise((_resolve, reject) => (fail = () => reject(new TypeError('Failed to fetch'))));
+    const asked = world.asked.length;
+    await device.write('target.step', [step('a')]);
+    await until(() => expect(world.asked.length).toBe(asked + 1));
+    world.answer = answer;
+    centre.next = () => ({});
+    release({});
+    await until(() => expect(device.status.syncing).toBe(false));
+    expect(centre.pushed).toEqual([]);
+    fail();
+    await until(() => expect(centre.pushed.length).toBe(1));
+    await idle(device);
+  });
+
   test('ids are UUIDv7 and sort by time', async () => {
     const [device, , world] = await enrolled();
     const first = device.newId();
@@ -407,6 +430,50 @@ describe('the receipt 送达', () => {
     world.time.pass(999);
     expect(sent(centre, 'received')).toEqual([]);
     world.time.pass(1);
+    await until(() => expect(sent(centre, 'received').length).toBe(1));
+  });
+
+  test('of a routine order that came while another one waited goes when its own time has come', async () => {
+    const world = new World();
+    world.chance = 0.5;
+    const [device, centre] = await enrolled(world);
+    const another = { ...target(), id: 't2', seq: 14 };
+    const now = (): object => ({ now: world.time.nowMs });
+    centre.next = () => ({ ...order('routine'), ...now() });
+    device.syncNow();
+    await until(() => expect(device.outbox().length).toBe(1));
+    await idleOf(device);
+    world.time.pass(600);
+    centre.next = () => ({ pages: [page('unit/u1', 0, 14, [another])], ...now() });
+    device.syncNow();
+    await until(() => expect(device.outbox().length).toBe(2));
+    await idleOf(device);
+    centre.next = now;
+    world.time.pass(400);
+    await until(() => expect(sent(centre, 'received').length).toBe(1));
+    await idleOf(device);
+    world.time.pass(600);
+    await until(() => expect(sent(centre, 'received').length).toBe(2));
+  });
+
+  test('of a routine order waits no longer because the app ended meanwhile', async () => {
+    const world = new World();
+    world.chance = 0.5;
+    const [device, centre] = await enrolled(world);
+    const now = (): object => ({ now: world.time.nowMs });
+    centre.next = () => ({ ...order('routine'), ...now() });
+    device.syncNow();
+    await until(() => expect(device.outbox().length).toBe(1));
+    await idleOf(device);
+    device.close();
+    centre.next = now;
+    world.time.pass(600);
+    const before = centre.syncs.length;
+    const again = await world.open();
+    await until(() => expect(centre.syncs.length).toBeGreaterThan(before));
+    await idleOf(again);
+    expect(sent(centre, 'received')).toEqual([]);
+    world.time.pass(400);
     await until(() => expect(sent(centre, 'received').length).toBe(1));
   });
 });
