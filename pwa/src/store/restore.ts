@@ -39,16 +39,17 @@ export interface Restored {
 
 /**
  * Own words above the fork wait again, signed words of others will be offered, rows that neither brings back are
- * reported. Every pair begins anew; held rows stay to be seen, and any row of the new log replaces one of them.
+ * reported. Own photos are offered too: of what is still there, no byte goes twice. Every pair begins anew; held rows stay to be seen, and any row of the new log replaces one of them.
  */
 export async function startOver(database: Database, pairs: Pairs, restored: Restored): Promise<void> {
-  const { rows, outbox, staged, proofs } = database;
+  const { rows, outbox, staged, proofs, blobs } = database;
   const { identity, epoch, fork } = restored;
   await database.keep('identity', { ...identity, epoch });
   const scopes = Object.keys(await database.read<Cursors>('cursors', {}));
   await database.keep('cursors', Object.fromEntries(scopes.map((scope) => [scope, {}])));
   for (const record of await ownAbove(database, fork)) await offerAgain(database, record);
   await outbox.toCollection().modify({ held: null });
+  await blobs.where('state').equals('sent').modify({ state: 'waiting', upload: null });
   const own = [...(await outbox.toArray()), ...(await database.sent.toArray())];
   const proven = await proofs.toCollection().primaryKeys();
   const provable = new Set([...proven, ...own.map(({ lane, n }) => dotOf(identity.replica, lane, n))]);

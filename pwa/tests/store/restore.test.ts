@@ -60,6 +60,19 @@ describe('own words', () => {
   });
 });
 
+describe('own photos', () => {
+  test('are offered again, whether or not their words are lost; copies of those of others are not', async () => {
+    const [store] = await holding([]);
+    const photo = (letter: string, state: 'sent' | 'fetched') =>
+      ({ sha256: letter.repeat(64), blob: new Blob(['x']), size: 1, type: 'image/jpeg', state, upload: 'u' }) as const;
+    await store.blobs.add(photo('a', 'sent'));
+    await store.blobs.add(photo('b', 'fetched'));
+    await store.take(restored());
+    expect((await store.blobs.waiting()).map(({ sha256, upload }) => [sha256[0], upload])).toEqual([['a', null]]);
+    expect(await store.blobs.get('b'.repeat(64))).toMatchObject({ state: 'fetched' });
+  });
+});
+
 describe('signed orders of the centre', () => {
   test('above the fork are offered, and left out once the centre has them', async () => {
     const [store] = await holding([order(1, 9), order(2, 11), order(3, 12)], [1, 2, 3]);
