@@ -36,6 +36,7 @@ class Code(StrEnum):
     FIELD = "bad_field"
     NO_RIGHT = "no_right"
     NOT_YOURS = "not_yours"
+    LEVEL_LIMIT = "level_limit"
     ACTOR = "actor_mismatch"
     GUARD = "guard"
     EXISTS = "already_exists"

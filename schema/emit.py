@@ -18,7 +18,14 @@ from schema.policies import Policy
 from schema.tags import Tag
 
 CONTRACT = "pwa/src/core/contract.ts"
+TABLES = "pwa/src/core/tables.ts"
 WIDTH = 120
+
+OF_THE_CENTRE = {
+    *("PROTOCOL_OLDEST", "CONTRACT_HASH", "SECOND_MS", "BLOB_BYTES_MAX", "N_MAX"),
+    *("DRIFT_MS_MAX", "CLOCK_OFF_MS_MAX", "HELD_MS", "GONE_MS"),
+}
+"""Limits that no app asks for."""
 
 HEAD = """\
 /** Emitted from schema/ by `python3 run.py emit`; never edit it by hand, a test would tell. */
@@ -61,29 +68,30 @@ export interface IntentSpec {
   /** It has the lane of the lost mutation that it stands in for, not one of its own. */
   any_lane: boolean;
 }
-
-export interface DeviceKindSpec {
-  roles: readonly Role[];
-  scopes: readonly string[];
-}
 """
 
 
 def emit_all() -> dict[str, str]:
     """Every emitted file: path from the repository's root → text. The same text every time."""
-    return {CONTRACT: contract(), REFERENCE: reference()}
+    return {CONTRACT: contract(), TABLES: tables(), REFERENCE: reference()}
 
 
 def contract() -> str:
-    """The wire's types, the tables of schema/ and its limits, as one TypeScript module."""
-    parts = [HEAD, limits(), *names(), VALUE, *map(interface, structs()), TABLE_TYPES, *tables()]
-    return "\n".join(parts)
+    """What travels, and its limits."""
+    return "\n".join([HEAD, limits(), VALUE, *map(interface, structs())])
+
+
+def tables() -> str:
+    """What the words mean: the closed sets of them, and what may be written where, and by whom."""
+    return "\n".join([HEAD, *names(), TABLE_TYPES, *specs()])
 
 
 def limits() -> str:
-    """Every constant of `schema.versions`."""
+    """The constants of `schema.versions` that an app asks for."""
     public = {name: value for name, value in vars(versions).items() if name.isupper()}
-    return "".join(constant(name, value) for name, value in public.items())
+    return "".join(
+        constant(name, value) for name, value in public.items() if name not in OF_THE_CENTRE
+    )
 
 
 def names() -> list[str]:
@@ -97,12 +105,9 @@ def names() -> list[str]:
         ("ENTITY_NAMES", "EntityName", ENTITIES),
         ("INTENT_NAMES", "IntentName", intents.INTENTS),
         ("STEPS", "StepName", steps.STEPS),
-        ("UNIT_STEPS", "UnitStep", steps.UNIT_STEPS),
         ("ROUTES", "Route", steps.ROUTES),
-        ("CLOCKS", "ClockName", clocks.CLOCKS),
         ("URGENCIES", "Urgency", clocks.URGENCIES),
         ("DEVICE_KIND_NAMES", "DeviceKindName", scopes.DEVICE_KINDS),
-        ("SCOPE_KINDS", "ScopeKind", scopes.SCOPE_KINDS),
     ]
     return [closed_set(name, type_name, list(words)) for name, type_name, words in sets]
 
@@ -112,21 +117,10 @@ def closed_set(name: str, type_name: str, words: list[str]) -> str:
     return f"{listed}export type {type_name} = (typeof {name})[number];\n"
 
 
-def tables() -> list[str]:
-    """What a field may hold, who may mean what, and which deadlines stand by default."""
-    kinds = scopes.DEVICE_KINDS.items()
+def specs() -> list[str]:
+    """What a field may hold, and who may mean what."""
     return [
         constant("RANKS", steps.RANKS, type_name="Readonly<Record<string, number>>"),
-        constant(
-            "CLOCK_DEFAULTS",
-            clocks.CLOCK_DEFAULTS,
-            type_name="Readonly<Record<string, Readonly<Record<string, number>>>>",
-        ),
-        constant(
-            "DEVICE_KINDS",
-            {name: {"roles": kind.roles, "scopes": kind.scopes} for name, kind in kinds},
-            type_name="Readonly<Record<string, DeviceKindSpec>>",
-        ),
         constant(
             "ENTITIES",
             {name: entity_table(entity) for name, entity in ENTITIES.items()},

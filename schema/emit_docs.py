@@ -34,7 +34,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _intents() -> str:
-    head = ("intent", "lane", "roles", "reach", "writes", "only")
+    head = ("intent", "lane", "roles", "reach", "writes", "only", "at level II or I")
     return "## Intents\n\n" + _table(head, [_intent(one) for one in INTENTS.values()])
 
 
@@ -45,7 +45,8 @@ def _intent(intent: Intent) -> tuple[str, ...]:
         for entity, fields in intent.only.items()
         for field, values in fields.items()
     )
-    return (intent.name, str(intent.lane), " ".join(intent.roles), intent.reach, writes, only)
+    roles, grave = " ".join(intent.roles), " ".join(intent.grave)
+    return (intent.name, str(intent.lane), roles, intent.reach, writes, only, grave)
 
 
 def _devices() -> str:

@@ -309,6 +309,21 @@ _ENTITIES = (
         parent="equipment",
     ),
     Entity(
+        "move_ruling",
+        1,
+        (CENTRE, REGISTER),
+        {
+            "equipment": ref(_FACT),
+            "unit": ref(_FACT),
+            "filing": ref(_FACT, to="equipment_move"),
+            "over": of("texts", _FACT, required=True, max=200),
+            "at": time(_FACT, required=True),
+            "note": text(_FACT, 200),
+        },
+        fact=True,
+        parent="equipment",
+    ),
+    Entity(
         "conflict",
         1,
         ("{*scopes}",),

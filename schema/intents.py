@@ -26,12 +26,22 @@ class Intent(Struct, frozen=True):
     only: dict[str, dict[str, tuple[str, ...]]] = {}
     """`{entity: {field: values}}` where the intent allows less than the entity does."""
 
+    grave: tuple[Role, ...] = ()
+    """Those of the roles who may still mean it at level II or I, where not all may."""
+
     any_lane: bool = False
     """True for what stands in for a lost mutation: it has that one's lane, not one of its own."""
 
 
 _CREATE = ("create",)
 _EDIT = ("create", "set", "remove")
+_DECIDED: dict[str, tuple[str, ...]] = {
+    "contact": ("set",),
+    "contact_phone": ("set",),
+    "equipment": ("set",),
+    "move_ruling": _CREATE,
+}
+"""What a decision writes: the field that stands, or which filing of a move does."""
 
 _INTENTS = (
     Intent(
@@ -40,6 +50,7 @@ _INTENTS = (
         _CENTRE,
         {"incident": _CREATE, "incident_summary": _CREATE},
         "centre",
+        grave=_DECIDERS,
     ),
     Intent(
         "incident.edit",
@@ -47,6 +58,7 @@ _INTENTS = (
         _CENTRE,
         {"incident": ("set",), "incident_summary": ("set",)},
         "centre",
+        grave=_DECIDERS,
     ),
     Intent("directive.issue", 0, _CENTRE, {"directive": _CREATE, "target": _CREATE}, "centre"),
     Intent("directive.recall", 0, _CENTRE, {"recall": _CREATE}, "centre"),
@@ -66,8 +78,9 @@ _INTENTS = (
         {"step": _CREATE},
         "centre",
         {"step": {"step": ("closed",), "route": ("centre",)}},
+        grave=_DECIDERS,
     ),
-    Intent("target.send_back", 0, _CENTRE, {"round": _CREATE}, "centre"),
+    Intent("target.send_back", 0, _CENTRE, {"round": _CREATE}, "centre", grave=_DECIDERS),
     Intent("feedback.add", 1, _FIELD, {"feedback": _CREATE}),
     Intent("help.call", 0, (*_FIELD, Role.OPERATOR), {"help_call": _CREATE}),
     Intent("help.answer", 0, _CENTRE, {"help_answer": _CREATE}, "centre"),
@@ -85,14 +98,14 @@ _INTENTS = (
         "conflict.decide",
         1,
         (Role.SHIFT_LEAD,),
-        {"contact": ("set",), "contact_phone": ("set",), "equipment": ("set",)},
+        _DECIDED,
         "centre",
     ),
     Intent(
         "conflict.decide_own",
         1,
         _REGISTER,
-        {"contact": ("set",), "contact_phone": ("set",), "equipment": ("set",)},
+        _DECIDED,
     ),
     Intent(
         "quarantine.release",

@@ -9,6 +9,10 @@ class Tag(StrEnum):
     CLOCK_AHEAD = "clock_ahead"
     """Its stamp was over 5 minutes ahead: restamped at receipt. The device resets its clock."""
 
+    CLOCK_OFF = "clock_off"
+    """Its device's own clock was over 2 minutes off when it was sent. Stamps are corrected, so it
+    only says that somebody should set that clock."""
+
     BEFORE_CUT = "before_cut"
     """Judged by the rights that its author had when it was written."""
 

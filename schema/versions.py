@@ -45,6 +45,9 @@ METRES_MAX = 100_000_000
 DRIFT_MS_MAX = 5 * MINUTE_MS
 """A stamp further ahead than this is restamped at receipt, its claim kept."""
 
+CLOCK_OFF_MS_MAX = 2 * MINUTE_MS
+"""A device whose own clock is further off than this has a wrong clock, and people are told."""
+
 DAY_MS = 24 * 60 * MINUTE_MS
 HELD_MS = 5 * DAY_MS
 """A mutation that waits this long for what it builds on is quarantined."""

@@ -15,6 +15,7 @@ from server.loading import load_known
 from server.node import b64url
 from server.store.protocol import Commit, Store, Txn
 from server.verify import Checked
+from server.waiting import WORDS, list_beside, list_rows, prove
 from sync.known import Entry, Plan
 from sync.mutation import split_dot
 from sync.push import held_by, plan_push
@@ -130,10 +131,11 @@ def keep_words(txn: Txn, verdict: Verdict, raw: bytes, now_ms: int) -> None:
     """Keep words that have no number of their own, with why, for a person to see; once."""
     key = f"{verdict.dot} {verdict.hash}"
     whose = f"{split_dot(verdict.dot)[0]}/" if verdict.dot else " "
-    if txn.get("kept", key) or txn.count("kept", whose) >= KEPT_PER_REPLICA_MAX:
+    if txn.get(WORDS, key) or txn.count(WORDS, whose) >= KEPT_PER_REPLICA_MAX:
         return  # Its device has them still.
     doc = {"raw": b64url(raw), "code": verdict.code, "verdict": verdict.verdict, "at": now_ms}
-    txn.put("kept", key, doc)
+    txn.put(WORDS, key, doc)
+    list_beside(txn, WORDS, key, doc)
 
 
 def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved]:
@@ -146,11 +148,13 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved
         verdict = replace(commit.entry.verdict, seq=done.seq)
         by_dot[verdict.dot] = verdict
         _keep_beside(txn, commit, now_ms)
+        list_rows(txn, (stored.row for stored in commit.rows), now_ms)
         for before, stored in commit.entry.wrote:
             note_photos(txn, stored.row)
             note_person(txn, before, stored.row, now_ms)
         for pair in done.moved:
             moved[pair] = done.seq
+    prove(txn, by_dot)
     return by_dot, moved
 
 

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 from schema.codes import Code
 from schema.entities import ENTITIES
 from schema.scopes import scopes_of
-from schema.versions import BLOB_BYTES_MAX, MINUTE_MS
+from schema.versions import BLOB_BYTES_MAX, DAY_MS, MINUTE_MS
 from schema.wire import Row
 from server.errors import Fault
-from server.store.protocol import Doc, Read, Store, Txn
+from server.store.protocol import Doc, Read, Span, Store, Txn, walk_kind
 from sync.mutation import split_dot
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -26,10 +26,17 @@ UNFINISHED_MAX = 200
 UNFINISHED_BYTES_MAX = 2 * 1024**3
 """What one device may have begun and not finished: more than any shift takes in photos."""
 
+BEGUN_PER_DAY_MAX = 2_000
+BEGUN_BYTES_PER_DAY_MAX = 4 * 1024**3
+"""What one device may begin in a day, finished or not: no disk is full before somebody sees it."""
+
 NAMED_MAX = 100
 """Photos of one row that are looked after; only words that nobody checked name more."""
 
 UNFINISHED_MS_MAX = 14 * 24 * 60 * MINUTE_MS
+NAMES = "photo_rows"
+"""The rows by which one device names one photo, under `<sha256> <replica>`."""
+
 TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 
 
@@ -141,19 +148,30 @@ def check_upload(sha256: str, size: int, type: str) -> None:
 def begin(txn: Txn, upload: Upload) -> Upload:
     """Note the upload; the one under way of the same photo where there is one.
 
-    Fault `rate_limited` when this device has begun too many that it never finished.
+    Fault `rate_limited` when this device has begun too many that it never finished, or too many
+    since yesterday.
     """
     known = txn.get("upload_of", f"{upload.replica}/{upload.sha256}")
     if known and (doc := txn.get("upload", known["id"])):
         return Upload(**doc)
-    pending = _pending(txn, upload.replica)
-    if len(pending) >= UNFINISHED_MAX:
-        raise Fault(Code.RATE_LIMITED, str(UNFINISHED_MAX))
-    if sum(pending.values()) + upload.size > UNFINISHED_BYTES_MAX:
-        raise Fault(Code.RATE_LIMITED, str(UNFINISHED_BYTES_MAX))
+    day, mine = begun_ms(upload.id) // DAY_MS, _uploads(txn, upload.replica)
+    if mine.day != day:
+        mine.day, mine.begun, mine.bytes = day, 0, 0
+    mine.begun += 1
+    mine.bytes += upload.size
+    mine.pending[upload.id] = upload.size
+    counts = {
+        UNFINISHED_MAX: len(mine.pending),
+        UNFINISHED_BYTES_MAX: sum(mine.pending.values()),
+        BEGUN_PER_DAY_MAX: mine.begun,
+        BEGUN_BYTES_PER_DAY_MAX: mine.bytes,
+    }
+    for most, count in counts.items():
+        if count > most:
+            raise Fault(Code.RATE_LIMITED, str(most))
     txn.put("upload", upload.id, to_builtins(upload))
     txn.put("upload_of", f"{upload.replica}/{upload.sha256}", {"id": upload.id})
-    _put_pending(txn, upload.replica, pending | {upload.id: upload.size})
+    txn.put("uploads", upload.replica, to_builtins(mine))
     return upload
 
 
@@ -167,20 +185,23 @@ def note_whole(txn: Txn, upload: Upload) -> None:
     _no_longer_pending(txn, upload)
 
 
-def _pending(txn: Read, replica: str) -> dict[str, int]:
-    """Announced bytes by id of what a device has begun and not finished."""
-    pending: dict[str, int] = (txn.get("uploads", replica) or {"pending": {}})["pending"]
-    return pending
+class Uploads(Struct):
+    """What one device has begun: bytes by id of what is not finished, and all of one day."""
+
+    pending: dict[str, int] = {}
+    day: int = 0
+    begun: int = 0
+    bytes: int = 0
 
 
-def _put_pending(txn: Txn, replica: str, pending: dict[str, int]) -> None:
-    txn.put("uploads", replica, {"pending": pending})
+def _uploads(txn: Read, replica: str) -> Uploads:
+    return convert(txn.get("uploads", replica) or {}, Uploads)
 
 
 def _no_longer_pending(txn: Txn, upload: Upload) -> None:
-    pending = _pending(txn, upload.replica)
-    pending.pop(upload.id, None)
-    _put_pending(txn, upload.replica, pending)
+    mine = _uploads(txn, upload.replica)
+    mine.pending.pop(upload.id, None)
+    txn.put("uploads", upload.replica, to_builtins(mine))
 
 
 async def drop_stale(store: Store, blobs: Blobs, now_ms: int) -> int:
@@ -191,8 +212,9 @@ async def drop_stale(store: Store, blobs: Blobs, now_ms: int) -> int:
     before_ms = now_ms - UNFINISHED_MS_MAX
 
     def unfinished(txn: Read) -> list[Upload]:
-        uploads = [Upload(**doc) for doc in txn.find("upload").values()]
-        return [one for one in uploads if one.offset < one.size and begun_ms(one.id) < before_ms]
+        begun = [id for doc in txn.find("uploads").values() for id in doc["pending"]]
+        docs = (txn.get("upload", id) for id in begun if begun_ms(id) < before_ms)
+        return [Upload(**doc) for doc in docs if doc]
 
     def forget(txn: Txn) -> None:
         for upload in stale:
@@ -214,17 +236,31 @@ def _drop_parts(blobs: Blobs, before_ms: int) -> None:
             blobs.drop_part(id)
 
 
-ROWS_PER_PHOTO_MAX = 200
-"""A real photo is named by one row or two."""
+ROWS_PER_PHOTO_MAX = 50
+"""Rows by which one device names one photo: a real one is named by one or two."""
 
 
 def note_photos(txn: Txn, row: Row) -> None:
-    """Remember which rows name a photo, so that whoever may read the row may read the photo."""
+    """Remember which rows name a photo, so that whoever may read the row may read the photo.
+
+    Each device has a list of its own for each photo: what one names crowds out nobody else's.
+    """
     for sha256 in sorted(_named_in(row))[:NAMED_MAX]:
-        named = txn.get("photo", sha256) or {"rows": []}
+        whose = f"{sha256} {split_dot(row.dot)[0]}"
+        named = txn.get(NAMES, whose) or {"rows": []}
         key = [row.entity, row.id]
         if key not in named["rows"] and len(named["rows"]) < ROWS_PER_PHOTO_MAX:
-            txn.put("photo", sha256, {"rows": [*named["rows"], key]})
+            txn.put(NAMES, whose, {"rows": [*named["rows"], key]})
+
+
+def index_photos(txn: Txn) -> None:
+    """A database of an earlier version lists the rows of a photo whoever wrote them; once."""
+    if txn.some(Span(NAMES, ""), 0, 1):
+        return
+    for _, named in walk_kind(txn, "photo"):
+        keys = [(entity, id) for entity, id in named["rows"]]
+        for stored in txn.rows(keys).values():
+            note_photos(txn, stored.row)
 
 
 def _named_in(row: Row) -> set[str]:
@@ -258,12 +294,18 @@ def readable(txn: Read, sha256: str, reader: Reader) -> Doc | None:
     blob = txn.get("blob", sha256)
     if blob is None or reader.replica in blob["uploaders"]:
         return blob
-    named = txn.get("photo", sha256) or {"rows": []}
-    for stored in txn.rows([(entity, id) for entity, id in named["rows"]]).values():
-        row = stored.row
-        if sha256 not in _named_in(row) or split_dot(row.dot)[0] not in blob["uploaders"]:
-            continue
+    for row in _naming_rows(txn, sha256, blob["uploaders"]):
         of_row = scopes_of(ENTITIES[row.entity], row.fields, row.actor)
         if reader.scopes is None or set(of_row) & set(reader.scopes):
             return blob
     return None
+
+
+def _naming_rows(txn: Read, sha256: str, replicas: Iterable[str]) -> Iterator[Row]:
+    """The rows by which these replicas name a photo."""
+    for replica in replicas:
+        named = txn.get(NAMES, f"{sha256} {replica}") or {"rows": []}
+        for entity, id in named["rows"]:
+            for stored in txn.rows([(entity, id)]).values():
+                if sha256 in _named_in(stored.row):
+                    yield stored.row

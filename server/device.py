@@ -18,6 +18,11 @@ class Device(Struct, frozen=True):
     scopes: tuple[str, ...]
     revoked: bool = False
 
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """What it may be told of: nothing once it is revoked, or its holder has no role."""
+        return self.scopes if self.roles and not self.revoked else ()
+
 
 class WebUser(Struct, frozen=True):
     """A signed-in person in the web view. `session` is public; the cookie is kept nowhere."""

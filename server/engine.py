@@ -7,15 +7,17 @@ from functools import partial
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.versions import DAY_MS, GONE_MS
+from schema.versions import DAY_MS, GONE_MS, PROTOCOL_VERSION
 from schema.wire import Change, SyncReply, SyncRequest, Verdict
 from server.batch import Batcher, Job, keep_words
+from server.blobs import index_photos
 from server.clock import Clock
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
 from server.fleet import DeviceSeen, Fleet
 from server.held import index_held
+from server.holders import index_holders
 from server.ids import uuid7
 from server.lanes import Came, note_numbers
 from server.live import Hub
@@ -23,18 +25,23 @@ from server.loading import session_of
 from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of
 from server.numbers import numbered
 from server.offers import OFFERS_MAX, checked_offers, note_seen
-from server.pull import Puller
+from server.pull import NEWEST_CLIENT, Puller
 from server.snapshots import FolderShelf, Snapshots
 from server.store.protocol import Head, Store, Txn
 from server.verify import SYSTEM, SYSTEM_ACTOR, Checked, chained, received
+from server.waiting import list_anew
 from sync.outbox import FINAL
 from sync.rows import base_of
+from sync.stamp import is_off
 
 Base = dict[str, dict[str, tuple[str, ...]]]
 """`{"entity/id": {field: [dots]}}`: what the author of a change had seen."""
 
 BEHIND_AFTER_MS = 30_000
 """A living device has what moved this long ago; one that has not is behind."""
+
+FORGOTTEN_AT_ONCE = 1_000
+"""Rows that one transaction of the daily sweep forgets: no push waits long behind it."""
 
 FLEET = "fleet"
 """Pseudo-scope that no device is granted: devices came or went, or said how they are."""
@@ -63,6 +70,9 @@ class Engine:
             doc = txn.get("node", "self") or {"replica": uuid7(clock())}
             txn.put("node", "self", doc)
             index_held(txn)
+            list_anew(txn)
+            index_holders(txn)
+            index_photos(txn)
             replica: str = doc["replica"]
             return replica
 
@@ -88,6 +98,8 @@ class Engine:
         Nothing is judged for a device that still knows another log: once it is told, it offers what
         this one lacks before its own words that build on it.
         """
+        if request.protocol > NEWEST_CLIENT:
+            raise Fault(Code.PROTOCOL, str(PROTOCOL_VERSION))
         head = await self.head()
         await self._sweep()
         if request.centre != head.centre:
@@ -112,6 +124,8 @@ class Engine:
         self, device: Device, request: SyncRequest, head: Head
     ) -> tuple[list[Verdict], dict[str, list[int]]]:
         push = received(device, request, head.realm)
+        if is_off(request.clock, self.clock()):
+            push.arrivals = [replace(one, clock_off=True) for one in push.arrivals]
         verdicts: list[Verdict] = []
         missing: dict[str, list[int]] = {}
         waiting = request.outbox.count
@@ -150,8 +164,7 @@ class Engine:
 
     async def snapshot(self, device: Device, sha256: str) -> bytes:
         """The bytes of a part of a snapshot. Fault `not_found` for who does not hold its scope."""
-        scopes = device.scopes if device.roles and not device.revoked else ()
-        data = await asyncio.to_thread(self.snapshots.get, sha256, scopes)
+        data = await self.store.read(lambda txn: self.snapshots.get(txn, sha256, device.granted))
         if data is None:
             raise Fault(Code.NOT_FOUND, sha256)
         return data
@@ -166,22 +179,29 @@ class Engine:
         await self.store.write(work)
 
     async def _sweep(self) -> None:
-        """Once a day, when somebody calls anyway."""
+        """Once a day, when somebody calls anyway; a bounded part at each call until it is done."""
         now = self.clock()
         if abs(now - self._swept_ms) >= DAY_MS:
-            self._swept_ms = now
-            await self.forget_old()
+            before, self._swept_ms = self._swept_ms, now
+            if not await self._forget_part():
+                self._swept_ms = before
 
     async def forget_old(self) -> int:
         """Tombstones and rows that left are told for 90 days; the lowest cursor still served."""
-        before = self.clock() - GONE_MS
+        while not await self._forget_part():
+            pass
+        return (await self.head()).floor
 
-        def work(txn: Txn) -> int:
-            head, seq = txn.head(), txn.seq_before(before)
-            if seq > head.floor:
-                txn.forget(seq)
-                txn.set_head(replace(head, floor=seq))
-            return max(seq, head.floor)
+    async def _forget_part(self) -> bool:
+        """Raise the floor by a bounded step, with what lies below it. True when it is there."""
+        seq = await self.store.read(lambda txn: txn.seq_before(self.clock() - GONE_MS))
+
+        def work(txn: Txn) -> bool:
+            head = txn.head()
+            if head.floor < seq:
+                head = replace(head, floor=txn.forget(head.floor, seq, FORGOTTEN_AT_ONCE))
+                txn.set_head(head)
+            return head.floor >= seq
 
         return await self.store.write(work)
 

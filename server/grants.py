@@ -1,9 +1,10 @@
 """Who may have what changes in the transaction that causes it: rights of the past, scopes held."""
 
 from schema.roles import Role
-from schema.scopes import DEVICE_KINDS, granted
+from schema.scopes import DEVICE_KINDS
 from schema.wire import Row
 from server.accounts.people import roles_of, unit_of
+from server.holders import regranted, replicas_of
 from server.store.protocol import Doc, Txn
 from sync.known import Rights
 
@@ -35,22 +36,7 @@ def note_person(txn: Txn, before: Row | None, after: Row, now_ms: int) -> None:
     past.append({"until": now_ms, "unit": had[0], "roles": [str(role) for role in had[1]]})
     txn.put("rights", after.id, {"past": past[-PAST_MAX:]})
     roles = set(has[1])
-    for replica, doc in txn.find("replica").items():
-        if doc["actor"] == after.id and not doc["revoked_at"]:
+    for replica, doc in replicas_of(txn, after.id).items():
+        if not doc["revoked_at"]:
             unit = has[0] if roles & set(DEVICE_KINDS[doc["kind"]].roles) else ""
             txn.put("replica", replica, regranted(doc, replica, unit, txn.head().seq))
-
-
-def regranted(doc: Doc, replica: str, unit: str, seq: int) -> Doc:
-    """A device's record once its holder works with it for `unit` (for none: ""), from `seq` on."""
-    own = {f"actor/{doc['actor']}", f"device/{replica}"}  # What became of their words.
-    scopes = set(granted(doc["kind"], unit, doc["actor"], replica)) if unit else own
-    grants = [
-        one if one["to_seq"] is not None or one["scope"] in scopes else {**one, "to_seq": seq}
-        for one in doc["grants"]
-    ]
-    standing = {one["scope"] for one in grants if one["to_seq"] is None}
-    grants += [
-        {"scope": scope, "from_seq": seq, "to_seq": None} for scope in sorted(scopes - standing)
-    ]
-    return {**doc, "unit": unit or doc["unit"], "grants": grants}

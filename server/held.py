@@ -9,13 +9,16 @@ from sync.known import Arrival, Held
 from sync.rights import made_by
 from sync.stub import INCIDENT, SUMMARY
 
+FLAGS = ("released", "reoffered", "clock_off")
+"""What is remembered of how a mutation came."""
+
 
 def keep_held(txn: Txn, held: Held, hash: str) -> None:
     """Keep a mutation until what it needs is there, or its time is over."""
     arrival = held.arrival
     drop_held(txn, arrival.dot)
     doc = {"raw": b64url(arrival.raw), "hash": hash, "need": held.need, "since": held.since}
-    flags = {"released": arrival.released, "reoffered": arrival.reoffered}
+    flags = {name: getattr(arrival, name) for name in FLAGS}
     txn.put("held", arrival.dot, doc | flags)
     txn.put("need", _by_need(held.need, arrival.dot), {"dot": arrival.dot})
     txn.put("since", _by_age(held.since, arrival.dot), {"dot": arrival.dot})

@@ -27,8 +27,9 @@ class Came(Struct, frozen=True):
 def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[int]]:
     """Remember which numbers of each lane came. Those that are missing, at most 500 a lane.
 
-    No time is kept that has not come by our own clock: it may have been set back. Nor is one while
-    the device still sends again what a lost log knew.
+    No time is kept that has not come by our own clock: it may have been set back, and a request
+    from before that may come late. Nor is one while the device still sends again what a lost log
+    knew.
     """
     doc = txn.get("replica", came.replica) or {}
     returning = doc.get("returning", False)
@@ -47,7 +48,9 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
         lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
     for one in lanes.values():
         one["top_ms"] = min(one.get("top_ms", 0), came.now_ms)
-    oldest = 0 if returning else came.oldest or 0
+    oldest = came.oldest or 0
+    if returning or oldest > came.now_ms:
+        oldest = 0
     floor_ms = min(max(doc.get("floor_ms", 0), oldest), came.now_ms)
     heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
     returning = returning and came.waiting > 0

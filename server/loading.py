@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from schema.wire import Mutation
 from server.accounts.people import person_row, roles_of, unit_of
 from server.grants import past_of
-from server.held import brought_by, overdue, waiting_for, waiting_of
+from server.held import FLAGS, brought_by, overdue, waiting_for, waiting_of
 from server.node import NODE_SESSION, from_b64url
 from server.store.protocol import Doc, Read
 from server.verify import DOT, SYSTEM, SessionKey
@@ -87,7 +87,7 @@ def _held(txn: Read, doc: Doc) -> Held | None:
     arrival = _arrival(txn, from_b64url(doc["raw"]))
     if arrival is None:
         return None
-    flags = {name: doc.get(name, False) for name in ("released", "reoffered")}
+    flags = {name: doc.get(name, False) for name in FLAGS}
     return Held(replace(arrival, **flags), doc["need"], doc["since"])
 
 

@@ -117,7 +117,7 @@ def mutations_of(
     """The next mutations of the node, signed, and the tips after them (kept by the caller).
 
     Where lane 0 has a part in it, it is one mutation per row, so that a device can be given the
-    signed bytes of its own rows and of no others; all of them stand, or none.
+    signed bytes of its own rows, which name no others; all of them stand, or none.
     """
     urgent = any(lane_of(change.entity) == 0 for change in wish.changes)
     if not urgent or len(wish.changes) == 1:
@@ -126,8 +126,11 @@ def mutations_of(
     arrivals: list[Arrival] = []
     whole: Mutation | None = None
     for change in wish.changes:
-        arrival, tips = _mutation(node, tips, replace(wish, changes=(change,)), realm, now_ms)
-        whole = whole or replace(arrival.mutation, changes=wish.changes)
+        row = f"{change.entity}/{change.id}"
+        base = {row: wish.base[row]} if row in wish.base else {}
+        part = replace(wish, changes=(change,), base=base)
+        arrival, tips = _mutation(node, tips, part, realm, now_ms)
+        whole = whole or replace(arrival.mutation, changes=wish.changes, base=wish.base)
         arrivals.append(replace(arrival, whole=whole))
     return arrivals, tips
 

@@ -8,6 +8,7 @@ from schema.wire import Proof, Row, Verdict
 from server.node import public_key, verifies
 from server.store.protocol import Doc, Read, Txn
 from server.verify import DOT, Checked, chained
+from server.waiting import SEEN, dots_of, list_beside
 from server.wire import encode
 from sync.known import Arrival
 from sync.mutation import Refusal, decode_mutation, hash_of, signing_bytes
@@ -84,16 +85,16 @@ def note_seen(txn: Txn, rows: list[Row], replica: str, now_ms: int) -> None:
         return
     kept = (txn.get("seen_count", replica) or {"n": 0})["n"]
     for row in rows:
-        dots = {row.dot, *(dot for write in row.writes.values() for dot in write[1:])}
-        key = f"{row.entity}/{row.id}"
-        if kept >= SEEN_PER_REPLICA_MAX or txn.count("seen_only", "") >= SEEN_KEPT_MAX:
+        if kept >= SEEN_PER_REPLICA_MAX or txn.count(SEEN, "") >= SEEN_KEPT_MAX:
             break
+        told = {"row": to_builtins(row), "replica": replica, "at": now_ms}
+        dots, key = dots_of(told["row"]), f"{row.entity}/{row.id}"
         if len(dots) > SEEN_DOTS_MAX or not all(map(DOT.fullmatch, dots)):
             continue
-        told = {"row": to_builtins(row), "replica": replica, "at": now_ms}
-        if txn.get("seen_only", key) or dots <= set(txn.logged(dots)):
+        if txn.get(SEEN, key) or dots <= set(txn.logged(dots)):
             continue
         if len(encode(told)) <= MUTATION_BYTES_MAX:
-            txn.put("seen_only", key, told)
+            txn.put(SEEN, key, told)
+            list_beside(txn, SEEN, key, told)
             kept += 1
     txn.put("seen_count", replica, {"n": kept})

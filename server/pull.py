@@ -2,17 +2,21 @@
 
 from msgspec import Struct
 
+from schema.versions import PROTOCOL_VERSION
 from schema.wire import Page, Pair, Snapshot, SyncReply, SyncRequest
 from server.device import Device
 from server.epoch import fork_of
 from server.proofs import Proofs
 from server.snapshots import SNAPSHOT_FROM_BYTES, Snapshots
-from server.store.protocol import Head, Read
+from server.store.protocol import Head, Read, Slice
 from sync.digest import as_text
 from sync.pull import PullPlan, Want, budget, plan_pull
 
 SNAPSHOTS_SINCE = 2
 """An app that speaks an older protocol is told everything in pages."""
+
+NEWEST_CLIENT = PROTOCOL_VERSION + 1
+"""The newest protocol that is served: whatever it adds to ours is unknown here and ignored."""
 
 MIN_CLIENT = 1
 """The oldest protocol that an app may speak without being asked to update."""
@@ -65,11 +69,11 @@ class Puller:
         for want in wants:
             if room <= 0:
                 break
-            if snapshots and want.after == 0 and self._is_big(txn, want):
+            part = _part(txn, want, room, snapshots)
+            if part is None:
                 snapshot = self._snapshots.of(txn, want.scope, want.lane, self._proofs)
                 pulled.snapshots.append(snapshot)
                 continue
-            part = txn.page(want.scope, want.lane, want.after, room)
             room -= part.size
             if part.size:
                 pulled.pages.append(self._proofs.added(txn, part.page))
@@ -77,17 +81,25 @@ class Puller:
                 pulled.complete.setdefault(want.scope, []).append(want.lane)
         return pulled
 
-    def _is_big(self, txn: Read, want: Want) -> bool:
-        return not txn.page(want.scope, want.lane, 0, SNAPSHOT_FROM_BYTES).complete
+
+def _part(txn: Read, want: Want, room: int, snapshots: bool) -> Slice | None:
+    """What follows the cursor, within the room. None for a pair that is told by snapshot."""
+    if snapshots and want.after == 0:
+        small = txn.page(want.scope, want.lane, 0, SNAPSHOT_FROM_BYTES)
+        if not small.complete:
+            return None
+        if small.size <= room:
+            return small
+    return txn.page(want.scope, want.lane, want.after, room)
 
 
 def plan_for(device: Device, request: SyncRequest, head: Head) -> PullPlan:
-    """What to read for this device. A revoked one, or one without a role, is granted nothing."""
-    granted = list(device.scopes) if device.roles and not device.revoked else []
+    """What to read for this device."""
     cursors = request.cursors
     if request.epoch != head.epoch:
         cursors = {scope: {} for scope in cursors}
-    return plan_pull(granted, cursors, request.lanes, (head.floor, head.seq), request.bad)
+    told = (head.floor, head.seq)
+    return plan_pull(list(device.granted), cursors, request.lanes, told, request.bad)
 
 
 def _restarted(plan: PullPlan, pulled: _Pulled) -> list[Pair]:

@@ -88,19 +88,27 @@ class MemoryShelf(Shelf):
 
 
 class _Made(Struct):
+    """A snapshot, and up to which seq it is known whether a row of it has left the pair since."""
+
     snapshot: Snapshot
     epoch: str
+    known: int
+    left: bool = False
 
 
 class Snapshots:
-    """The snapshots of one process: the newest of each pair, and the one before it."""
+    """The snapshots of one process: the newest of each pair, and the one before it.
+
+    One that holds a row which has been removed or has left its scope since is given to nobody.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._newest: dict[Pair, _Made] = {}
         self._older: dict[Pair, _Made] = {}
-        self._scopes: dict[str, str] = {}
+        self._parts: dict[str, _Made] = {}
         self._lock = threading.Lock()
+        self._knowing = threading.Lock()
 
     def of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
         """A snapshot of the pair that little has changed since, made now if there is none."""
@@ -108,14 +116,24 @@ class Snapshots:
             return self._of(txn, scope, lane, proofs)
 
     def _of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
-        head = txn.head()
         made = self._newest.get((scope, lane))
-        if made is None or made.epoch != head.epoch or made.snapshot.seq < head.floor:
+        if made is None or not self._stands(txn, made):
             return self._make(txn, scope, lane, proofs)
         if not all(self._shelf.has(part.sha256) for part in made.snapshot.parts):
             return self._make(txn, scope, lane, proofs)
         recent = txn.page(scope, lane, made.snapshot.seq, TAIL_BYTES_MAX).complete
         return made.snapshot if recent else self._make(txn, scope, lane, proofs)
+
+    def _stands(self, txn: Read, made: _Made) -> bool:
+        """True while this log is the one it was made of, and every row of it is in the pair."""
+        head, one = txn.head(), made.snapshot
+        if made.epoch != head.epoch or one.seq < head.floor:
+            return False
+        with self._knowing:
+            if not made.left and made.known < head.seq:
+                made.left = txn.has_left(one.scope, one.lane, made.known)
+                made.known = head.seq
+            return not made.left
 
     def _make(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
         head, parts, after, done = txn.head(), [], 0, False
@@ -126,30 +144,30 @@ class Snapshots:
             data = gzip.compress(_encode(file), mtime=0)
             sha256 = hashlib.sha256(data).hexdigest()
             self._shelf.put(sha256, data)
-            self._scopes[sha256] = scope
             parts.append(SnapshotPart(sha256, len(data)))
             after, done = page.next, piece.complete
         snapshot = Snapshot(scope, lane, head.seq, parts)
-        self._keep((scope, lane), _Made(snapshot, head.epoch))
+        self._keep((scope, lane), _Made(snapshot, head.epoch, head.seq))
         return snapshot
 
     def _keep(self, pair: Pair, made: _Made) -> None:
-        """Devices may still be fetching the one before; what is older goes."""
-        oldest = self._older.pop(pair, None)
-        if pair in self._newest:
-            self._older[pair] = self._newest[pair]
+        """Devices may still be fetching the one before, if it stands; what is older goes."""
+        before, oldest = self._newest.get(pair), self._older.pop(pair, None)
         self._newest[pair] = made
-        in_use = {
-            part.sha256
-            for one in (self._older.get(pair), made)
-            if one
-            for part in one.snapshot.parts
-        }
-        for part in oldest.snapshot.parts if oldest else ():
-            if part.sha256 not in in_use:
-                self._scopes.pop(part.sha256, None)
-                self._shelf.drop(part.sha256)
+        if before and not before.left:
+            self._older[pair] = before
+        stay = [one for one in (made, self._older.get(pair)) if one]
+        in_use = {part.sha256 for one in stay for part in one.snapshot.parts}
+        for one in (oldest, before):
+            for part in one.snapshot.parts if one else ():
+                if part.sha256 not in in_use:
+                    self._parts.pop(part.sha256, None)
+                    self._shelf.drop(part.sha256)
+        self._parts |= {part.sha256: made for part in made.snapshot.parts}
 
-    def get(self, sha256: str, scopes: tuple[str, ...]) -> bytes | None:
+    def get(self, txn: Read, sha256: str, scopes: tuple[str, ...]) -> bytes | None:
         """The bytes of a part, for who holds its scope; None is all that others learn."""
-        return self._shelf.get(sha256) if self._scopes.get(sha256) in scopes else None
+        made = self._parts.get(sha256)
+        if made is None or made.snapshot.scope not in scopes or not self._stands(txn, made):
+            return None
+        return self._shelf.get(sha256)

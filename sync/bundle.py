@@ -17,12 +17,13 @@ from sync.bundle_parts import (
     BundleFault,
     Contents,
     Coverage,
+    Have,
     check,
     coverage_of,
 )
 from sync.canonical import canonical, sha256_hex
 from sync.mutation import Refusal
-from sync.vector import decode_seqs, decode_vector
+from sync.vector import decode_blobs, decode_seqs, decode_vector
 
 MAGIC = b"\x89LDB\r\n\x1a\n"
 """As PNG's: shows a transfer that strips a bit or rewrites ends of lines."""
@@ -48,6 +49,7 @@ Verify = Callable[[str, str, bytes], bool]
 class Heading(Struct, frozen=True):
     """Whence and whither. `number` counts the bundles of `origin` for `to`; `basis` is what the
     receiver is known to have, so that it can tell what it lacks; `carrier` is the registered stick.
+    `asks` is what the receiver has sent, and never came: it is to be sent again.
     """
 
     realm: str
@@ -58,6 +60,7 @@ class Heading(Struct, frozen=True):
     to: str
     carrier: str | None = None
     basis: Coverage = Coverage()
+    asks: Have = Have()
 
 
 class Section(Struct, frozen=True):
@@ -80,6 +83,7 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True):
     to: str
     carrier: str | None
     basis: Coverage
+    asks: Have
     content: Coverage
     sections: tuple[Section, ...]
 
@@ -119,6 +123,7 @@ def pack(heading: Heading, contents: Contents, sign: Sign) -> bytes:
         heading.to,
         heading.carrier,
         heading.basis,
+        heading.asks,
         coverage_of(contents),
         tuple(Section(kind, len(data), sha256_hex(data)) for kind, data in sections.items()),
     )
@@ -233,9 +238,10 @@ def _check_header(header: Header) -> None:
     if any(not 0 <= one.size <= BUNDLE_BYTES_MAX for one in header.sections):
         raise BundleError(BundleFault.HEADER, "size")
     try:
-        for coverage in (header.basis, header.content):
-            decode_vector(coverage.vector)
-            decode_seqs(coverage.seqs)
+        for one in (header.basis, header.content, header.asks):
+            decode_vector(one.vector)
+            decode_seqs(one.seqs)
+        decode_blobs(header.asks.blobs)
     except Refusal as refusal:
         raise BundleError(BundleFault.HEADER, refusal.detail or "") from None
 

@@ -135,6 +135,17 @@ class Contents(Struct, frozen=True):
     inside: str = ""
 
 
+class Have(Struct, frozen=True):
+    """What one side has, or lacks: mutations, seqs of homes, and the bytes of blobs.
+
+    All three are vectors; that of blobs is `{sha256: {total bytes: [[first, last], …]}}`, from 0.
+    """
+
+    vector: Vector = {}
+    seqs: Vector = {}
+    blobs: Vector = {}
+
+
 class Coverage(Struct, frozen=True):
     """The mutations somebody has, by origin, and how much of each home's rows and verdicts."""
 

@@ -5,20 +5,21 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from sync.bundle import BUNDLE_BYTES_MAX, Bundle, Verify
+from sync.bundle import BUNDLE_BYTES_MAX, Bundle, Header, Verify
 from sync.bundle_frames import size_of
 from sync.bundle_parts import (
     BundleFault,
     Chunk,
     Contents,
     Coverage,
+    Have,
     HomeRows,
     HomeVerdict,
     SignedRun,
 )
 from sync.known import Arrival
 from sync.mutation import hash_of, signing_bytes
-from sync.vector import Vector, covers, minus, sayable, span, union
+from sync.vector import covers, minus, sayable, span, union
 
 EXPORT_BYTES_MAX = BUNDLE_BYTES_MAX * 3 // 4
 """The rest is room for the header, whose vectors grow with the installation."""
@@ -26,17 +27,6 @@ EXPORT_BYTES_MAX = BUNDLE_BYTES_MAX * 3 // 4
 EXPORT_PARTS_MAX = 10_000
 
 Part = SignedRun | HomeVerdict | HomeRows | Chunk
-
-
-class Have(Struct, frozen=True):
-    """What one side has: mutations, seqs of homes, and the bytes of blobs.
-
-    All three are vectors; that of blobs is `{sha256: {total bytes: [[first, last], …]}}`, from 0.
-    """
-
-    vector: Vector = {}
-    seqs: Vector = {}
-    blobs: Vector = {}
 
 
 class Export(Struct, frozen=True):
@@ -79,6 +69,16 @@ def lacking(have: Have, peer: Have) -> Have:
 def basis_of(peer: Have) -> Coverage:
     """What a header may say that the receiver has: never more than it does."""
     return Coverage(sayable(peer.vector), sayable(peer.seqs))
+
+
+def asked_of(gaps: Have) -> Have:
+    """What a header may ask back of these gaps; what it leaves out is asked by a later one."""
+    return Have(sayable(gaps.vector), sayable(gaps.seqs), sayable(gaps.blobs))
+
+
+def heard(peer: Have, header: Header) -> Have:
+    """What the origin of a bundle is known to have, once its bundle says what it lacks."""
+    return lacking(peer, header.asks)
 
 
 def runs_of(lane: Iterable[Arrival], key: str) -> list[SignedRun]:

@@ -12,6 +12,7 @@ from sync.merge import FieldState, is_disputed
 from sync.rows import Stored, Wrote, side
 
 RULE_LEVEL = "4.3#10"
+RULE_MOVE = "4.3#12"
 RULE_CONTACT = "4.3#16"
 RULE_RECALL_SIGNED = "4.3#1"
 RULE_RECALL_BLIND = "4.3#2"

@@ -212,6 +212,6 @@ def directive_state(states: list[Progress]) -> str:
     return "part_signed" if max(ranks) >= RANKS["signed"] else "issued"
 
 
-def position_of(moves: Sequence[Row]) -> dict[str, Any] | None:
+def position_of(moves: Sequence[Row], rulings: Sequence[Row] = ()) -> dict[str, Any] | None:
     """Where a machine is by its filings, who witnessed it, and which filings say otherwise."""
-    return whereabouts(moves).position
+    return whereabouts(moves, rulings).position

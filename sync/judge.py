@@ -9,6 +9,7 @@ from schema.tags import Tag
 from schema.versions import DRIFT_MS_MAX, SCHEMA_VERSION
 from schema.wire import Change, Mutation, Verdict
 from sync.conflict import closed, found_by_write, ids_before
+from sync.filings import weigh_filings
 from sync.known import Arrival, Known, Session
 from sync.merge import Write
 from sync.mutation import VOID, Refusal, check_form
@@ -80,6 +81,7 @@ def judge(known: Known, arrival: Arrival, clock: Clock) -> Judged:
         applied.rows |= {stub.key: stub for stub in stubs(known, applied.rows)}
     marks = {
         Tag.CLOCK_AHEAD: stamp != claimed,
+        Tag.CLOCK_OFF: arrival.clock_off,
         Tag.BEFORE_CUT: before_cut,
         Tag.RELEASED: arrival.released,
         Tag.REOFFERED: arrival.reoffered,
@@ -180,6 +182,10 @@ def _apply(known: Known, mutation: Mutation, who: Session, moment: Moment) -> _A
         done.conflict(found)
     for conflict in ruled(known, made_rows):
         done.rows[conflict.key] = closed(conflict, who.actor, moment.now_ms)
+    weighed = weigh_filings(known, made_rows, who.actor, moment.now_ms)
+    done.rows |= {conflict.key: conflict for conflict in weighed.ended}
+    for found in weighed.opened:
+        done.conflict(found)
     return done
 
 

@@ -20,7 +20,8 @@ class Arrival(Struct, frozen=True):
 
     `sig` stands on the last of a run and proves all of it. `trusted` is the centre's own node,
     which may write server-only fields. `released` was quarantined and is let in by a person;
-    `reoffered` came back from a device that is not its author, after a restore.
+    `reoffered` came back from a device that is not its author, after a restore. `clock_off` came in
+    a push of a device whose own clock was wrong.
     """
 
     mutation: Mutation
@@ -31,6 +32,7 @@ class Arrival(Struct, frozen=True):
     sig: str = ""
     released: bool = False
     reoffered: bool = False
+    clock_off: bool = False
     whole: Mutation | None = None
     """What this is a part of: all parts of it stand, or none does."""
 
@@ -164,13 +166,16 @@ def keys_needed(mutation: Mutation) -> set[Key]:
     for guard in mutation.guard:
         name, _, id = guard.row.partition("/")
         keys.add((name, id))
+    keys |= {("incident_summary", id) for entity, id in keys if entity == "incident"}
     return {(entity, id) for entity, id in keys if entity in ENTITIES}
 
 
 def keys_beyond(stored: Stored) -> set[Key]:
-    """What must be known of a row's own parents: the incident of a target."""
+    """What must be known of a row's own parents: the incident of a target, and its level."""
     incident = stored.row.fields.get("incident")
-    return {("incident", incident)} if stored.row.entity == "target" and incident else set()
+    if stored.row.entity != "target" or not incident:
+        return set()
+    return {("incident", incident), ("incident_summary", incident)}
 
 
 def children_needed(mutation: Mutation) -> set[Pair]:
@@ -180,6 +185,10 @@ def children_needed(mutation: Mutation) -> set[Pair]:
         target = change.fields.get("target")
         if isinstance(target, str):
             wanted |= {(name, target) for name in ("round", "recall", "step", "conflict")}
+        machine = change.fields.get("equipment")
+        if isinstance(machine, str):
+            names = ("equipment_move", "move_ruling", "conflict")
+            wanted |= {(name, machine) for name in names}
         if change.op != "create":
             wanted.add(("conflict", change.id))
     return wanted

@@ -35,8 +35,8 @@ _MILLION = 1_000_000
 class Point(Struct, frozen=True):
     """One filing on the track, at its observed time.
 
-    `flag` is why it does not count: `speed` or `accuracy`; empty for what is believed. With a flag
-    of `accuracy` its words still count, if it has any.
+    `flag` is why it does not count: `speed`, `accuracy`, or `ruled` against by a person; empty for
+    what is believed. With a flag of `accuracy` its words still count, if it has any.
     """
 
     filing: str
@@ -75,15 +75,25 @@ class Whereabouts(Struct, frozen=True):
     track: list[Point]
 
 
-def whereabouts(filings: Sequence[Row]) -> Whereabouts:
-    """Fold one machine's filings. The order in which they came makes no difference.
+def whereabouts(filings: Sequence[Row], rulings: Sequence[Row] = ()) -> Whereabouts:
+    """Fold one machine's filings, and what people ruled on them. Their order makes no difference.
 
     Late filings fill the track; nothing on it is ever left out.
     """
-    known = [point for point in map(_point, filings) if point.place or _has_fix(point)]
+    out = _ruled_out(rulings)
+    known = [point for row in filings if (point := _point(row, out)).place or _has_fix(point)]
     track = _judged(sorted(known, key=_order))
     moves = _moves([point for point in track if _counts(point)])
-    return Whereabouts(_position(moves) if moves else None, moves, track)
+    return Whereabouts(_position(moves, track) if moves else None, moves, track)
+
+
+def _ruled_out(rulings: Sequence[Row]) -> set[str]:
+    """The filings against which the newest ruling that names them was made."""
+    out: dict[str, bool] = {}
+    for ruling in sorted(rulings, key=lambda row: (observed(row), row.dot)):
+        out |= dict.fromkeys(ruling.fields["over"], True)
+        out[ruling.fields["filing"]] = False
+    return {id for id, is_out in out.items() if is_out}
 
 
 def observed(row: Row) -> int:
@@ -103,7 +113,7 @@ def is_within(a: tuple[int, int], b: tuple[int, int], metres: int) -> bool:
     return north * north + east * east <= metres * metres
 
 
-def _point(row: Row) -> Point:
+def _point(row: Row, out: set[str]) -> Point:
     fields = row.fields
     return Point(
         row.id,
@@ -116,6 +126,7 @@ def _point(row: Row) -> Point:
         fields.get("lon_e6"),
         fields.get("accuracy_m"),
         row.dot,
+        "ruled" if row.id in out else "",
     )
 
 
@@ -141,23 +152,35 @@ def _counts(point: Point) -> bool:
 def _judged(track: list[Point]) -> list[Point]:
     """The track with its flags. A jump is doubted until a second point confirms it."""
     judged: list[Point] = []
-    believed: Point | None = None
+    believed: list[Point] = []
     doubted: int | None = None
     for n, point in enumerate(track):
         judged.append(point)
-        if not _has_fix(point):
+        if point.flag or not _has_fix(point):
             continue
         if (point.accuracy_m or 0) > ACCURACY_M_MAX:
             judged[n] = replace(point, flag="accuracy")
-        elif believed is None or _reaches(believed, point):
-            believed, doubted = point, None
-        elif doubted is not None and _reaches(track[doubted], point):
+            continue
+        before = _before(believed, point)
+        if before is not None and not _reaches(before, point):
+            if doubted is None or not _reaches(track[doubted], point):
+                judged[n], doubted = replace(point, flag="speed"), n
+                continue
             judged[doubted] = track[doubted]
-            believed, doubted = point, None
-        else:
-            judged[n] = replace(point, flag="speed")
-            doubted = n
+        believed.append(point)
+        doubted = None
     return judged
+
+
+def _before(believed: list[Point], point: Point) -> Point | None:
+    """The newest believed point that this one must have been reached from.
+
+    What other people say of the same time may contradict it; that makes no jump of it.
+    """
+    for one in reversed(believed):
+        if one.actor == point.actor or point.at - one.at > OVERLAP_MS:
+            return one
+    return None
 
 
 def _reaches(earlier: Point, later: Point) -> bool:
@@ -170,23 +193,27 @@ def _reaches(earlier: Point, later: Point) -> bool:
 def _moves(points: list[Point]) -> list[Move]:
     """Filings of different people at one place and time are one move with several witnesses."""
     groups: list[list[Point]] = []
+    newest: dict[str, Point] = {}
     for point in points:
-        group = _joined(groups, point)
+        group = _joined(groups, point, newest)
         if group is None:
-            groups.append([point])
-        else:
-            group.append(point)
+            groups.append(group := [])
+        group.append(point)
+        newest[point.actor] = point
     return [Move(group) for group in groups]
 
 
-def _joined(groups: list[list[Point]], point: Point) -> list[Point] | None:
-    """The newest group that this filing bears witness to."""
+def _joined(
+    groups: list[list[Point]], point: Point, newest: dict[str, Point]
+) -> list[Point] | None:
+    """The newest group that this filing bears witness to: nobody in it has said more since."""
     for group in reversed(groups):
         first = group[0]
         if point.at - first.at > OVERLAP_MS:
             break
-        known = any(one.actor == point.actor for one in group)
-        if not known and point.kind == first.kind and _same_place(first, point):
+        stands = all(newest[one.actor] is one for one in group)
+        own = any(one.actor == point.actor for one in group)
+        if stands and not own and point.kind == first.kind and _same_place(first, point):
             return group
     return None
 
@@ -199,9 +226,9 @@ def _same_place(a: Point, b: Point) -> bool:
     return bool(a.place) and a.place == b.place
 
 
-def _position(moves: list[Move]) -> dict[str, Any]:
+def _position(moves: list[Move], track: list[Point]) -> dict[str, Any]:
     """The newest move, unless another person measured where it only says so."""
-    standing = _standing(moves)
+    standing = _standing(moves, track)
     newest = max(standing, key=_move_order)
     rivals = [move for move in standing if _contradicts(move, newest)]
     measured = [move for move in (newest, *rivals) if _fix(move.best)]
@@ -227,12 +254,13 @@ def _move_order(move: Move) -> tuple[int, str]:
     return _order(move.last)
 
 
-def _standing(moves: list[Move]) -> list[Move]:
-    """The moves that none of their own people followed by another."""
-    newest: dict[str, Move] = {}
-    for move in sorted(moves, key=_move_order):
-        newest |= {point.actor: move for point in move.points}
-    return [move for move in moves if all(newest[one.actor] is move for one in move.points)]
+def _standing(moves: list[Move], track: list[Point]) -> list[Move]:
+    """The moves that none of their own people followed by another, were it ruled against.
+
+    All of them where somebody ruled for none of these.
+    """
+    newest = {one.actor: one for one in track if _counts(one) or one.flag == "ruled"}
+    return [m for m in moves if all(newest[one.actor] is one for one in m.points)] or moves
 
 
 def _contradicts(a: Move, b: Move) -> bool:

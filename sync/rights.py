@@ -10,6 +10,7 @@ from schema.intents import INTENTS
 from schema.scopes import DEVICE_KINDS, granted, scopes_of
 from schema.wire import Change, Guard, Mutation, Row
 from sync.known import Arrival, Known, Session
+from sync.levels import check_level
 from sync.mutation import Refusal, server_only_fields
 from sync.rows import Key
 
@@ -34,6 +35,7 @@ def check_rights(known: Known, arrival: Arrival, session: Session) -> None:
         if not arrival.trusted and (names := server_only_fields(change)):
             raise Refusal(Code.SERVER_FIELD, names[0])
         _check_round(known, change)
+        check_level(known, intent, change, session.roles)
 
 
 def entitled(
@@ -47,7 +49,7 @@ def entitled(
     try:
         check_rights(known, arrival, session)
     except Refusal as refusal:
-        if refusal.code not in (Code.NO_RIGHT, Code.NOT_YOURS):
+        if refusal.code not in (Code.NO_RIGHT, Code.NOT_YOURS, Code.LEVEL_LIMIT):
             raise
         older = [replace(session, unit=one.unit, roles=one.roles) for one in session.past]
         allowed = [_may(known, arrival, one) for one in older]

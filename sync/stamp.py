@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from schema.versions import DRIFT_MS_MAX
+from schema.versions import CLOCK_OFF_MS_MAX, DRIFT_MS_MAX
 
 COUNTER_MAX = 0xFFFF
 
@@ -55,6 +55,11 @@ def restamp(claimed: Stamp, last: Stamp | None, now_ms: int) -> Stamp:
         return claimed
     floor = Stamp(now_ms, 0, claimed.replica)
     return floor if last is None or last < floor else next_stamp(last, now_ms)
+
+
+def is_off(clock_ms: int, now_ms: int) -> bool:
+    """True for a device's own clock that is wrong; 0 is one that was not told."""
+    return clock_ms != 0 and abs(clock_ms - now_ms) > CLOCK_OFF_MS_MAX
 
 
 def believed_ms(claimed: Stamp, now_ms: int) -> int:

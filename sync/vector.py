@@ -131,15 +131,20 @@ def sayable(vector: Vector) -> Vector:
 
 def decode_vector(value: Any) -> Vector:
     """The vector in untrusted plain data. Refusal `bad_request` unless it is in its one form."""
-    return _decoded(value, _LANES.__contains__, N_MAX)
+    return _decoded(value, _LANES.__contains__, (1, N_MAX))
 
 
 def decode_seqs(value: Any) -> Vector:
     """The seqs of homes in untrusted plain data, `{home: {epoch: ranges}}`; refused likewise."""
-    return _decoded(value, _is_name, SAFE_INT_MAX)
+    return _decoded(value, _is_name, (1, SAFE_INT_MAX))
 
 
-def _decoded(value: Any, is_lane: Callable[[str], bool], max: int) -> Vector:
+def decode_blobs(value: Any) -> Vector:
+    """The bytes of blobs in untrusted plain data, `{sha256: {total: ranges from 0}}`; likewise."""
+    return _decoded(value, _is_name, (0, SAFE_INT_MAX))
+
+
+def _decoded(value: Any, is_lane: Callable[[str], bool], span: tuple[int, int]) -> Vector:
     if not isinstance(value, dict) or len(value) > VECTOR_REPLICAS_MAX:
         raise Refusal(Code.BAD_REQUEST, "vector")
     left = VECTOR_RANGES_MAX
@@ -147,7 +152,7 @@ def _decoded(value: Any, is_lane: Callable[[str], bool], max: int) -> Vector:
         if not (_is_name(replica) and isinstance(lanes, dict) and lanes):
             raise Refusal(Code.BAD_REQUEST, f"vector {replica}"[:80])
         for lane, ranges in lanes.items():
-            if not (isinstance(lane, str) and is_lane(lane) and _are_ranges(ranges, max)):
+            if not (isinstance(lane, str) and is_lane(lane) and _are_ranges(ranges, span)):
                 raise Refusal(Code.BAD_REQUEST, f"vector {replica}/{lane}"[:120])
             left -= len(ranges)
     if left < 0:
@@ -159,14 +164,14 @@ def _is_name(text: Any) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
-def _are_ranges(value: Any, max: int) -> bool:
+def _are_ranges(value: Any, span: tuple[int, int]) -> bool:
     if not isinstance(value, list) or not 1 <= len(value) <= VECTOR_RANGES_MAX:
         return False
-    before = -1
+    before = -2
     for one in value:
         if not (isinstance(one, list) and len(one) == 2 and all(type(n) is int for n in one)):
             return False
-        if not (1 <= one[0] <= one[1] <= max and one[0] > before + 1):
+        if not (span[0] <= one[0] <= one[1] <= span[1] and one[0] > before + 1):
             return False
         before = one[1]
     return True

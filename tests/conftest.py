@@ -1,9 +1,15 @@
-"""Rules for all tests: long ones run by name, browser ones share a worker, CI skips nothing."""
+"""Rules for all tests: long ones by name, browser ones in one worker, the same ones every time."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+slow = [HealthCheck.too_slow]
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=slow)
+settings.load_profile("same")
+"""A test depends neither on how fast the machine is nor on what was drawn this time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from schema.codes import Code
-from schema.scopes import DEVICE_KINDS, granted
+from schema.scopes import DEVICE_KINDS
 from schema.versions import MINUTE_MS
 from schema.wire import EnrolReply, EnrolRequest, Row
 from server.accounts.limits import limits_of
@@ -14,6 +14,7 @@ from server.accounts.people import person_row, roles_of, unit_of
 from server.accounts.tokens import Random, digest, new_code_text, new_secret, plain_code, same
 from server.device import Device
 from server.errors import Fault
+from server.holders import note_holder, regranted, standing
 from server.ids import uuid7
 from server.node import POINT_BYTES, from_b64url, public_key
 from server.store.protocol import Doc, Read, Txn
@@ -118,12 +119,12 @@ def _enrol(txn: Txn, request: EnrolRequest, fresh: Fresh) -> EnrolReply:
     code = _unspent(txn.get("code", key), fresh.now)
     kind = code["kind"]
     person, unit = _entitled(txn, code["actor"], kind)
-    scopes = granted(kind, unit, person.id, fresh.replica)
     head, of_unit = txn.head(), txn.rows([("unit", unit)]).get(("unit", unit))
-    holder = {"actor": person.id, "unit": unit, "kind": kind}
-    grants = [{"scope": scope, "from_seq": head.seq, "to_seq": None} for scope in scopes]
+    holder = {"actor": person.id, "unit": unit, "kind": kind, "grants": []}
+    doc = regranted(holder | _unheard(request, fresh), fresh.replica, unit, head.seq)
     txn.put("code", key, {**code, "used_at": fresh.now, "replica": fresh.replica})
-    txn.put("replica", fresh.replica, holder | {"grants": grants} | _unheard(request, fresh))
+    txn.put("replica", fresh.replica, doc)
+    note_holder(txn, person.id, fresh.replica)
     return EnrolReply(
         realm=head.realm,
         centre=head.centre,
@@ -138,7 +139,7 @@ def _enrol(txn: Txn, request: EnrolRequest, fresh: Fresh) -> EnrolReply:
         unit_name=of_unit.row.fields["name"] if of_unit else unit,
         kind=kind,
         roles=sorted(roles_of(person)),
-        scopes=list(scopes),
+        scopes=list(standing(doc)),
         now=fresh.now,
     )
 
@@ -197,6 +198,6 @@ def _device(read: Read, replica: str, token: str) -> Device | None:
         roles_of(person) if person else frozenset(),
         doc["session"],
         doc["key"],
-        tuple(grant["scope"] for grant in doc["grants"] if grant["to_seq"] is None),
+        standing(doc),
         doc["revoked_at"] is not None,
     )

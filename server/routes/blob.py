@@ -155,7 +155,7 @@ async def fetch(request: Request) -> Response:
 async def _reader(request: Request) -> Reader:
     if "authorization" in request.headers:
         device = await living_device(request)
-        return Reader(device.scopes, device.replica)
+        return Reader(device.granted, device.replica)
     user = await current_user(request.app.state.engine, request)
     if user is None:
         raise Fault(Code.UNAUTHENTICATED)

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from schema.codes import Code
 from schema.roles import CENTRE_ROLES
-from schema.versions import PROTOCOL_VERSION, PUSH_BYTES_MAX
+from schema.versions import PUSH_BYTES_MAX
 from schema.wire import LateRequest, SyncRequest
 from server.accounts import current_user
 from server.errors import Fault
@@ -27,8 +27,6 @@ async def sync(request: Request) -> Response:
     """
     device = await device_from(request)
     message = await read_message(request, SyncRequest, PUSH_BYTES_MAX)
-    if message.protocol > PROTOCOL_VERSION:
-        raise Fault(Code.PROTOCOL, str(PROTOCOL_VERSION))
     return json_response(await request.app.state.engine.sync(device, message))
 
 

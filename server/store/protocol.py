@@ -5,7 +5,7 @@ begins; what it did is durable when `write` returns, or nothing of it is there. 
 PostgreSQL sign the contract suite in `tests/store/`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -65,6 +65,16 @@ class Slice(Struct, frozen=True):
     complete: bool
 
 
+class Span(Struct, frozen=True):
+    """The server's own records of a kind whose keys begin with `prefix`, from the key `low` on."""
+
+    kind: str
+    prefix: str
+    low: str = ""
+    newest: bool = False
+    """The last key first."""
+
+
 class Read(Protocol):
     """A consistent view of one moment."""
 
@@ -78,12 +88,18 @@ class Read(Protocol):
     def children(self, entity: str, parent: str | None) -> list[Stored]:
         """Rows of an entity that name `parent`, in the order of their creation; all for None."""
 
+    def walk(self, entity: str) -> Iterator[Stored]:
+        """All rows of an entity in the order of their ids, read as they are taken."""
+
     def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
         """Rows of (scope, lane) above `after` in seq order.
 
         Stops at the seq that passes `room` bytes and never splits one. From the beginning, at 0,
         nothing is told of what has left or was removed.
         """
+
+    def has_left(self, scope: str, lane: int, after: int) -> bool:
+        """True when a row has left (scope, lane), or was removed in it, above this seq."""
 
     def digests(self, scope: str) -> dict[int, int]:
         """The sum of each lane of a scope that holds anything."""
@@ -92,7 +108,10 @@ class Read(Protocol):
         """The bytes of each mutation as it came; those of a purged one are not there."""
 
     def seq_before(self, ms: int) -> int:
-        """The newest seq of the log that came at or before this time; 0 when none did."""
+        """The newest seq of the log that came at or before this time; 0 when none did.
+
+        Where the server's clock was set meanwhile, any seq whose next one came after that time.
+        """
 
     def get(self, kind: str, key: str) -> Doc | None:
         """A record of the server's own: replica, login, session, code, blob, upload, held."""
@@ -102,6 +121,25 @@ class Read(Protocol):
 
     def count(self, kind: str, prefix: str) -> int:
         """How many there are of them."""
+
+    def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
+        """At most `limit` of the span's records after the first `skip`, by key, in its order."""
+
+    def count_in(self, span: Span) -> int:
+        """How many records a span holds."""
+
+
+SLICE = 200
+_NEXT = "\x01"
+"""Behind a key, it comes before every other key that follows."""
+
+
+def walk_kind(read: Read, kind: str) -> Iterator[tuple[str, Doc]]:
+    """All records of a kind by key, read a slice at a time as they are taken."""
+    low = ""
+    while found := read.some(Span(kind, "", low), 0, SLICE):
+        yield from found.items()
+        low = max(found) + _NEXT
 
 
 class Txn(Read, Protocol):
@@ -113,8 +151,11 @@ class Txn(Read, Protocol):
     def set_head(self, head: Head) -> None:
         """Keep the head's epoch, floor and durable mark; seq and chain are the log's alone."""
 
-    def forget(self, seq: int) -> None:
-        """Tell nobody any more what left a scope or was removed at or below this seq."""
+    def forget(self, after: int, upto: int, limit: int) -> int:
+        """Tell nobody any more what left a scope or was removed above `after`, up to `upto`.
+
+        Stops at the seq that passes `limit` rows and never splits one; answers how far it came.
+        """
 
     def put(self, kind: str, key: str, doc: Doc) -> None: ...
 

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_bytes
@@ -13,7 +13,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from schema.wire import Page, Row, Verdict
-from server.store.protocol import Commit, Committed, Doc, Head, Read, Slice, Store, T, Txn
+from server.store.protocol import Commit, Committed, Doc, Head, Read, Slice, Span, Store, T, Txn
 from server.store.sqlite_schema import migrate
 from sync.canonical import canonical, sha256_hex
 from sync.digest import WRAP, as_signed, digest_of
@@ -29,6 +29,9 @@ WANTED = {"journal_mode": "wal", "synchronous": 2}
 """What every connection must answer, or the server does not serve: a commit is on disk."""
 
 LAST = "\U0010ffff"
+WALKED = 200
+"""Rows read at once on a walk over all of them."""
+
 _BEGINS = "centre=? AND kind=? AND key>=? AND key<?"
 
 _rows = msgspec.json.Decoder(Row)
@@ -160,22 +163,41 @@ class SqliteTxn(Txn):
             (head.epoch, head.floor, head.durable, self._centre),
         )
 
-    def forget(self, seq: int) -> None:
+    def forget(self, after: int, upto: int, limit: int) -> int:
+        span = (self._centre, after, upto)
+        line = self._db.execute(
+            "SELECT seq FROM ("
+            "SELECT seq FROM member WHERE centre=?1 AND present=0 AND seq>?2 AND seq<=?3"
+            " UNION ALL SELECT seq FROM row WHERE centre=?1 AND removed=1 AND seq>?2 AND seq<=?3"
+            ") ORDER BY seq LIMIT 1 OFFSET ?4",
+            (*span, limit),
+        ).fetchone()
+        span = (self._centre, after, line[0] if line else upto)
         self._db.execute(
-            "DELETE FROM member WHERE centre=? AND seq<=? AND (present=0 OR EXISTS ("
-            "SELECT 1 FROM row r WHERE r.centre=member.centre AND r.entity=member.entity"
-            " AND r.id=member.id AND r.removed=1))",
-            (self._centre, seq),
+            "DELETE FROM member WHERE centre=? AND present=0 AND seq>? AND seq<=?", span
         )
+        self._db.execute(
+            "DELETE FROM member WHERE (centre, entity, id) IN (SELECT centre, entity, id FROM row"
+            " WHERE centre=? AND removed=1 AND seq>? AND seq<=?)",
+            span,
+        )
+        return span[2]
 
     def digests(self, scope: str) -> dict[int, int]:
         query = "SELECT lane, sum FROM digest WHERE centre=? AND scope=?"
         return {lane: sum % WRAP for lane, sum in self._db.execute(query, (self._centre, scope))}
 
     def seq_before(self, ms: int) -> int:
-        query = "SELECT max(seq) FROM log WHERE centre=? AND received<=?"
-        found: int | None = self._db.execute(query, (self._centre, ms)).fetchone()[0]
-        return found or 0
+        query = "SELECT received FROM log WHERE centre=? AND seq=?"
+        before, after = 0, self.head().seq + 1
+        while after - before > 1:
+            middle = (before + after) // 2
+            line = self._db.execute(query, (self._centre, middle)).fetchone()
+            if line[0] <= ms:
+                before = middle
+            else:
+                after = middle
+        return before
 
     def words(self, dots: Iterable[str]) -> dict[str, bytes]:
         query = (
@@ -220,6 +242,18 @@ class SqliteTxn(Txn):
             values.append(parent)
         return [_stored(*line) for line in self._db.execute(query + " ORDER BY id", values)]
 
+    def walk(self, entity: str) -> Iterator[Stored]:
+        query = (
+            "SELECT doc, history, authority FROM row WHERE centre=? AND entity=? AND id>?"
+            " ORDER BY id LIMIT ?"
+        )
+        last = ""
+        while lines := self._db.execute(query, (self._centre, entity, last, WALKED)).fetchall():
+            for line in lines:
+                stored = _stored(*line)
+                yield stored
+            last = stored.row.id
+
     def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
         lines = self._db.execute(
             "SELECT m.seq, m.present, m.entity, m.id, r.doc FROM member m"
@@ -243,6 +277,16 @@ class SqliteTxn(Txn):
                 size += len(entity) + len(id)
         return Slice(Page(scope, lane, last, rows, out), size, True)
 
+    def has_left(self, scope: str, lane: int, after: int) -> bool:
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM member m"
+            " LEFT JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
+            " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.seq>?"
+            " AND (m.present=0 OR r.removed))"
+        )
+        found: int = self._db.execute(query, (self._centre, scope, lane, after)).fetchone()[0]
+        return bool(found)
+
     def get(self, kind: str, key: str) -> Doc | None:
         query = "SELECT doc FROM side WHERE centre=? AND kind=? AND key=?"
         line = self._db.execute(query, (self._centre, kind, key)).fetchone()
@@ -254,10 +298,21 @@ class SqliteTxn(Txn):
         return {key: msgspec.json.decode(doc) for key, doc in lines}
 
     def count(self, kind: str, prefix: str) -> int:
+        return self.count_in(Span(kind, prefix))
+
+    def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
+        order = "DESC" if span.newest else "ASC"
+        query = f"SELECT key, doc FROM side WHERE {_BEGINS} ORDER BY key {order} LIMIT ? OFFSET ?"
+        lines = self._db.execute(query, (*self._bounds(span), limit, skip))
+        return {key: msgspec.json.decode(doc) for key, doc in lines}
+
+    def count_in(self, span: Span) -> int:
         query = f"SELECT count(*) FROM side WHERE {_BEGINS}"
-        values = (self._centre, kind, prefix, prefix + LAST)
-        found: int = self._db.execute(query, values).fetchone()[0]
+        found: int = self._db.execute(query, self._bounds(span)).fetchone()[0]
         return found
+
+    def _bounds(self, span: Span) -> tuple[str, str, str, str]:
+        return self._centre, span.kind, max(span.prefix, span.low), span.prefix + LAST
 
     def put(self, kind: str, key: str, doc: Doc) -> None:
         self._db.execute(

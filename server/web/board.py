@@ -6,21 +6,20 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schema.versions import MINUTE_MS
+from schema.versions import CLOCK_OFF_MS_MAX, MINUTE_MS
 from schema.wire import Change
 from server.fleet import DeviceSeen
 from server.ids import uuid7
 from server.store.protocol import Read
+from server.waiting import CONFLICTS, waiting_count
 from server.web.asks import Ask, Input, ask_page, words_in
 from server.web.lookup import Lookup
 from server.web.pages import alerts_of, show
 from server.web.render import back_to, fragment
 from server.web.session import desk, form_of
 from server.web.views import Board, HelpView, board, help_view
-from server.web.views_register import waiting
 from server.web.work import Refused, act, look, look_for
 
-CLOCK_WRONG_MS = 2 * MINUTE_MS
 YEAR_MS = 365 * 24 * 60 * MINUTE_MS
 
 
@@ -36,7 +35,7 @@ class FleetLine(Struct, frozen=True):
     def wrong_by(self) -> int:
         """Minutes by which its clock is wrong, 0 when it is right enough; never beyond a year."""
         minutes = round(max(-YEAR_MS, min(self.seen.offset_ms, YEAR_MS)) / MINUTE_MS)
-        return minutes if abs(self.seen.offset_ms) > CLOCK_WRONG_MS else 0
+        return minutes if abs(self.seen.offset_ms) > CLOCK_OFF_MS_MAX else 0
 
 
 class FleetView(Struct, frozen=True):
@@ -70,7 +69,7 @@ def state_of(seen: DeviceSeen) -> str:
 
 
 def _with_conflicts(closed: bool, txn: Read) -> Board:
-    return board(txn, closed, waiting(txn))
+    return board(txn, closed, waiting_count(txn, CONFLICTS))
 
 
 @desk()

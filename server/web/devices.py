@@ -1,5 +1,7 @@
 """Enrolment codes, shown once with a QR, and the list of devices."""
 
+from typing import Any
+
 import segno
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +14,7 @@ from server.web.asks import words_in
 from server.web.board import fleet_view
 from server.web.lookup import Lookup, text
 from server.web.pages import show
+from server.web.paging import Pages
 from server.web.render import page, user_of
 from server.web.session import desk, form_of
 from server.web.views_register import people
@@ -26,11 +29,15 @@ QR_SCALE = 7
 async def devices_page(request: Request) -> Response:
     devices = request.app.state.engine.fleet()
     now = request.app.state.engine.clock()
-    seq, (fleet, persons, gone) = await look(
-        request, lambda txn: (fleet_view(txn, devices), enrollable(txn), lost(txn, now))
-    )
+    pages = Pages(request.query_params, "lost")
+
+    def read(txn: Read) -> dict[str, Any]:
+        found = lost(txn, now, pages["lost"])
+        return {"fleet": fleet_view(txn, devices), "persons": enrollable(txn), "lost": found}
+
+    seq, view = await look(request, read)
     sees_contacts = bool(user_of(request).roles & COMMAND)
-    view = {"fleet": fleet, "persons": persons, "lost": gone, "sees_contacts": sees_contacts}
+    view = view | {"pages": pages, "sees_contacts": sees_contacts}
     return await show(request, "devices", seq=seq, **view)
 
 

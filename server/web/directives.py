@@ -1,6 +1,7 @@
 """One order: its page, and what the centre decides about each unit."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -9,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from schema.codes import Code
+from schema.intents import INTENTS
+from schema.roles import Role
 from schema.steps import RANKS
 from schema.wire import Change
 from server.errors import Fault
@@ -17,10 +20,11 @@ from server.store.protocol import Read
 from server.web.asks import Ask, Choice, Input, ask_page, whole_in, words_in
 from server.web.cases import Order, order, tags_of
 from server.web.pages import show
-from server.web.render import back_to, language, say_or_key
+from server.web.render import back_to, language, say_or_key, user_of
 from server.web.session import desk, form_of
 from server.web.views import DirectiveView, TargetView, one_directive
 from server.web.work import Refused, act, look_for, unfit
+from sync.levels import may_at
 
 RULINGS = ("accept_result", "stand_by_recall")
 RECALLABLE = ("none", "accepted")
@@ -39,7 +43,7 @@ async def directive_page(request: Request) -> Response:
         view=view.view,
         tags=tags,
         can=can,
-        decisions=decisions_for,
+        decisions=partial(decisions_for, roles=user_of(request).roles, level=view.view.level),
     )
 
 
@@ -170,9 +174,13 @@ DECISIONS: dict[str, Decision] = {
 }
 
 
-def decisions_for(target: TargetView) -> list[str]:
-    """What may be decided about a unit now, the usual first."""
-    return [name for name, one in DECISIONS.items() if one.allows(target)]
+def decisions_for(target: TargetView, roles: frozenset[Role], level: str) -> list[str]:
+    """What these roles may decide about a unit now at this level, the usual first."""
+    return [
+        name
+        for name, one in DECISIONS.items()
+        if one.allows(target) and may_at(INTENTS[one.intent], roles, level)
+    ]
 
 
 @desk()

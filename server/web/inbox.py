@@ -1,5 +1,7 @@
 """冲突待办: values that compete and words that were not applied, until somebody decides."""
 
+from typing import Any
+
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,14 +9,17 @@ from starlette.responses import Response
 from schema.codes import Code
 from schema.wire import Change
 from server.errors import Fault
+from server.store.protocol import Read
 from server.web.asks import Ask, Choice, Input, ask_page, words_in
+from server.web.filings import filing_inputs, rule_filing
 from server.web.judging import judgements_for
 from server.web.pages import show
-from server.web.render import back_to, language, say_or_key
+from server.web.paging import INBOX, INBOX_LISTS, Pages, to_inbox
+from server.web.render import language, say_or_key
 from server.web.session import desk, form_of
 from server.web.views_beside import beside
 from server.web.views_register import Dispute, inbox, one_dispute
-from server.web.views_unapplied import kept
+from server.web.views_unapplied import kept, lost, one_unapplied
 from server.web.work import Refused, act, look, look_for, missing
 from sync.rows import base_of
 
@@ -24,21 +29,22 @@ OTHER = ""
 
 @desk()
 async def inbox_page(request: Request) -> Response:
-    """All that waits for a decision; with `told`, what a release has just come to."""
+    """A page of each list that waits for a decision; with `told`, what a release has come to."""
     now, told = request.app.state.engine.clock(), request.query_params.get("told", "")
-    seq, (conflicts, words) = await look(request, lambda txn: (inbox(txn), kept(txn, now)), "inbox")
-    _, aside = await look(request, beside)
-    released = next((one for one in words.done if one.row.id == told and one.got), None)
-    return await show(
-        request,
-        "inbox",
-        seq=seq,
-        inbox=conflicts,
-        kept=words,
-        beside=aside,
-        told=released,
-        judgements=judgements_for,
-    )
+    pages = Pages(request.query_params, *INBOX_LISTS)
+
+    def of_log(txn: Read) -> dict[str, Any]:
+        return {
+            "inbox": inbox(txn, pages["conflicts"]),
+            "kept": kept(txn, pages["kept"]),
+            "lost": lost(txn, now, pages["lost"]),
+        }
+
+    seq, view = await look(request, of_log, f"inbox {pages}")
+    _, aside = await look(request, lambda txn: beside(txn, pages["words"], pages["seen"]))
+    _, released = await look(request, lambda txn: one_unapplied(txn, told) if told else None)
+    view = view | {"beside": aside, "told": released if released and released.got else None}
+    return await show(request, "inbox", seq=seq, pages=pages, judgements=judgements_for, **view)
 
 
 @desk()
@@ -53,9 +59,10 @@ async def decide_conflict(request: Request) -> Response:
     if request.method == "GET":
         return ask_page(request, _ask(view, FormData()))
     form = await form_of(request)
-    if refused := await _decide(request, view, form):
+    decide = rule_filing if view.is_of_filings else _decide
+    if refused := await decide(request, view, form):
         return ask_page(request, _ask(view, form), refused)
-    return back_to("/desk/inbox")
+    return to_inbox(request)
 
 
 def shown_dots(view: Dispute) -> list[str]:
@@ -67,19 +74,23 @@ def shown_dots(view: Dispute) -> list[str]:
 
 
 def _ask(view: Dispute, form: FormData) -> Ask:
-    choices = tuple(Choice(one.value, one.value, one.who, one.at) for one in view.sides)
     typed = form.getlist("dot") or shown_dots(view)
     return Ask(
         "desk.inbox.decide",
         " · ".join(part for part in (view.unit, view.about) if part),
         f"/desk/inbox/{view.row.id}/decide",
-        "/desk/inbox",
+        INBOX,
         "desk.inbox.decide",
-        (
-            Input("value", "field.value", "radio", value=words_in(form, "value"), choices=choices),
-            Input("other", "desk.inbox.other", max=120, value=words_in(form, "other")),
-        ),
+        filing_inputs(view, form) if view.is_of_filings else _inputs(view, form),
         tuple(("dot", str(dot)) for dot in typed),
+    )
+
+
+def _inputs(view: Dispute, form: FormData) -> tuple[Input, ...]:
+    choices = tuple(Choice(one.value, one.value, one.who, one.at) for one in view.sides)
+    return (
+        Input("value", "field.value", "radio", value=words_in(form, "value"), choices=choices),
+        Input("other", "desk.inbox.other", max=120, value=words_in(form, "other")),
     )
 
 

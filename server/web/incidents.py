@@ -9,20 +9,24 @@ from starlette.responses import Response
 
 from schema.codes import Code
 from schema.entities import ENTITIES
+from schema.intents import INTENTS
+from schema.roles import Role
 from schema.wire import Change, Row
 from server.errors import Fault
 from server.ids import uuid7
 from server.web.asks import Ask, ask_page, id_in, words_in
 from server.web.cases import Case, case
 from server.web.pages import show, whole
-from server.web.render import back_to
+from server.web.render import back_to, user_of
 from server.web.session import desk, form_of
 from server.web.work import Refused, act, look_for, missing, unfit
+from sync.levels import may_at
 from sync.rows import base_of
 
 SUMMARY = ENTITIES["incident_summary"].fields
 CATEGORIES = SUMMARY["category"].choices
 LEVELS = SUMMARY["level"].choices
+EDIT = INTENTS["incident.edit"]
 SUMMARY_TEXTS = ("title", "category", "level", "place")
 INCIDENT_TEXTS = ("source", "note")
 DEGREES_CHARS_MAX = 20
@@ -33,7 +37,8 @@ DEGREES = {"lat": ("lat_e6", 90), "lon": ("lon_e6", 180)}
 async def incident_page(request: Request) -> Response:
     id = request.path_params["id"]
     seq, view = await look_for(request, lambda txn: case(txn, id))
-    return await show(request, "incident", seq=seq, case=view)
+    can = {"close": may_at(EDIT, user_of(request).roles, view.incident.level)}
+    return await show(request, "incident", seq=seq, case=view, can=can)
 
 
 @desk()
@@ -57,11 +62,15 @@ async def _form(
 ) -> Response:
     """The form with what was typed; `edits` is the incident that it changes."""
     typed = dict.fromkeys((*SUMMARY_TEXTS, *INCIDENT_TEXTS, *DEGREES), "") | typed
-    view = {"typed": typed, "refused": refused, "edits": edits}
+    levels = levels_for(user_of(request).roles, typed["level"])
+    view = {"typed": typed, "refused": refused, "edits": edits, "levels": levels}
     status = 422 if refused else 200
-    return await whole(
-        request, "incident_form.html", status, categories=CATEGORIES, levels=LEVELS, **view
-    )
+    return await whole(request, "incident_form.html", status, categories=CATEGORIES, **view)
+
+
+def levels_for(roles: frozenset[Role], shown: str) -> list[str]:
+    """The levels that somebody may choose from: those they may set, and the one that stands."""
+    return [one for one in LEVELS if one == shown or may_at(EDIT, roles, one)]
 
 
 def _typed(form: FormData) -> dict[str, str]:

@@ -9,15 +9,16 @@ from schema.intents import INTENTS
 from schema.roles import Role
 from schema.wire import Change
 from server.errors import Fault
+from server.waiting import SEEN, WORDS
 from server.web.asks import Ask, Input, ask_page, words_in
-from server.web.render import back_to, language, say_or_key, user_of
+from server.web.paging import INBOX, to_inbox
+from server.web.render import language, say_or_key, user_of
 from server.web.session import desk, form_of
-from server.web.views_beside import SEEN, WORDS, Beside, close_beside, one_beside
+from server.web.views_beside import Beside, close_beside, one_beside
 from server.web.views_unapplied import Unapplied, Who, is_open, one_unapplied
 from server.web.work import act, look, look_for
 from sync.rows import base_of
 
-BACK = "/desk/inbox"
 NOTE = "note"
 NOTE_CHARS_MAX = 500
 KINDS = {"words": WORDS, "seen": SEEN}
@@ -65,26 +66,30 @@ async def judge(request: Request) -> Response:
         raise Fault(Code.NOT_QUARANTINED)
     if verb not in judgements_for(one, user_of(request).roles):
         raise Fault(Code.FORBIDDEN)
-    intent = one.row.fields["intent"] or ""
+    action, about = f"/desk/kept/{id}/{verb}", _about(request, one.row.fields["intent"], one.who)
     if request.method == "GET":
-        return ask_page(request, _ask(request, f"/desk/kept/{id}/{verb}", verb, intent, one.who))
+        return ask_page(request, _ask(action, verb, about))
     typed = words_in(await form_of(request), NOTE)
     judgement = JUDGEMENTS[verb]
     change = Change("set", "quarantine", id, {"state": judgement.state, "note": typed or None})
     base = {f"quarantine/{id}": {name: base_of(one.row, name) for name in change.fields}}
     if refused := await act(request, judgement.intent, [change], base):
-        ask = _ask(request, f"/desk/kept/{id}/{verb}", verb, intent, one.who, typed)
-        return ask_page(request, ask, refused)
-    return back_to(f"{BACK}?told={id}" if verb == "release" else BACK)
+        return ask_page(request, _ask(action, verb, about, typed), refused)
+    return to_inbox(request, **{"told": id} if verb == "release" else {})
 
 
-def _ask(request: Request, action: str, verb: str, intent: str, who: Who, typed: str = "") -> Ask:
+def _about(request: Request, intent: str | None, who: Who) -> str:
+    """Whose words they are, and what was meant."""
     meant = say_or_key(language(request), f"intent.{intent}") if intent else ""
+    return " · ".join(part for part in (who.unit, who.person, meant) if part)
+
+
+def _ask(action: str, verb: str, about: str, typed: str = "") -> Ask:
     return Ask(
         f"desk.kept.{verb}",
-        " · ".join(part for part in (who.unit, who.person, meant) if part),
+        about,
         action,
-        BACK,
+        INBOX,
         f"desk.kept.{verb}",
         (Input(NOTE, "field.note", "area", max=NOTE_CHARS_MAX, value=typed),),
         warning=f"desk.kept.{verb}_warning",
@@ -102,10 +107,10 @@ async def close_words(request: Request) -> Response:
         raise Fault(Code.NOT_QUARANTINED)
     if request.method == "GET":
         action = f"/desk/beside/{name}/{id}/close"
-        return ask_page(request, _ask(request, action, "close", one.intent, one.who))
+        return ask_page(request, _ask(action, "close", _about(request, one.intent, one.who)))
     note = words_in(await form_of(request), NOTE)[:NOTE_CHARS_MAX]
     await _close(request, one, note)
-    return back_to(BACK)
+    return to_inbox(request)
 
 
 async def _close(request: Request, one: Beside, note: str) -> None:

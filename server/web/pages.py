@@ -3,18 +3,15 @@
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from server.accounts import COMMAND
 from server.store.protocol import Read
+from server.waiting import CONFLICTS, QUARANTINE, SEEN, WORDS, waiting_count
 from server.web.lookup import Lookup
 from server.web.render import fragment, is_fragment, page, user_of
 from server.web.views import HelpView, unanswered
-from server.web.views_beside import waiting_beside
-from server.web.views_register import waiting
-from server.web.views_unapplied import waiting_kept
 from server.web.work import look
 
 
@@ -28,13 +25,13 @@ class Alerts(Struct, frozen=True):
 
 
 async def alerts_of(request: Request) -> Alerts:
-    _, view = await look(request, _alerts, "alerts")
-    _, beside = await look(request, waiting_beside)
-    return replace(view, kept=view.kept + beside)
+    _, help = await look(request, lambda txn: unanswered(Lookup(txn)), "help")
+    _, counts = await look(request, _counts)
+    return Alerts(help, *counts)
 
 
-def _alerts(txn: Read) -> Alerts:
-    return Alerts(unanswered(Lookup(txn)), waiting(txn), waiting_kept(txn))
+def _counts(txn: Read) -> tuple[int, int]:
+    return waiting_count(txn, CONFLICTS), waiting_count(txn, QUARANTINE, WORDS, SEEN)
 
 
 async def whole(request: Request, template: str, status: int = 200, **view: Any) -> Response:

@@ -102,7 +102,7 @@ async def add_card(request: Request) -> Response:
     owner = "unit" if entity == "contact" else "contact"
     _, row = await look_for(request, lambda txn: Lookup(txn).row(owner, parent))
     unit = row.id if owner == "unit" else row.fields["unit"]
-    ask = _card_ask(request, "add", entity, None, f"/desk/cards/{entity}/of/{parent}", unit)
+    ask = _card_ask(request, entity, None, unit)
     fields: dict[str, Any] = {"unit": unit} | ({} if owner == "unit" else {"contact": parent})
 
     async def write(form: FormData) -> Refused | None:
@@ -120,7 +120,7 @@ async def edit_card(request: Request) -> Response:
     entity, id = _entity(request), request.path_params["id"]
     _, row = await look_for(request, lambda txn: Lookup(txn).row(entity, id))
     unit = row.fields["unit"]
-    ask = _card_ask(request, "edit", entity, row, f"/desk/cards/{entity}/{id}/edit", unit)
+    ask = _card_ask(request, entity, row, unit)
 
     async def write(form: FormData) -> Refused | None:
         shown = {one.name: words_in(form, f"was.{one.name}") for one in ask.inputs}
@@ -164,16 +164,14 @@ def _seen(form: FormData) -> dict[str, tuple[str, ...]]:
     return {name.removeprefix(BASE): tuple(words_in(form, name).split()) for name in named}
 
 
-def _card_ask(
-    request: Request, verb: str, entity: str, row: Row | None, action: str, unit: str
-) -> Ask:
-    """The form of a card, with the values and the dots that it shows."""
+def _card_ask(request: Request, entity: str, row: Row | None, unit: str) -> Ask:
+    """The form of a card, or of a new one, with the values and the dots that it shows."""
     inputs = INPUTS[entity](request, row)
     hidden = [(f"was.{one.name}", one.value) for one in inputs]
     if row:
         hidden += [(f"{BASE}{one.name}", " ".join(base_of(row, one.name))) for one in inputs]
-    title = f"desk.contacts.{verb}_{entity}"
-    back = f"/desk/contacts?unit={unit}"
+    title = f"desk.contacts.{'edit' if row else 'add'}_{entity}"
+    action, back = request.url.path, f"/desk/contacts?unit={unit}"
     return Ask(title, text(row, "name"), action, back, "desk.save", inputs, tuple(hidden))
 
 

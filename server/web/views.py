@@ -60,6 +60,11 @@ class DirectiveView(Struct, frozen=True):
     targets: list[TargetView]
 
     @property
+    def level(self) -> str:
+        """The level of its incident; empty while it has none."""
+        return text(self.incident, "level")
+
+    @property
     def signed(self) -> int:
         return sum(one.progress.rank >= RANKS["signed"] for one in self.targets)
 
@@ -104,6 +109,10 @@ class IncidentView(Struct, frozen=True):
     @property
     def title(self) -> str:
         return text(self.summary, "title")
+
+    @property
+    def level(self) -> str:
+        return text(self.summary, "level")
 
 
 def facts_of(look: Lookup, target: str) -> Facts:

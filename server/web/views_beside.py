@@ -9,15 +9,21 @@ from schema.codes import Code
 from schema.wire import Row
 from server.node import from_b64url
 from server.store.protocol import Doc, Read, Txn
+from server.waiting import (
+    PAGE_LINES,
+    SEEN,
+    WORDS,
+    done_lately,
+    list_beside,
+    waiting_part,
+    waits_as,
+)
 from server.web.contents import Content, contents_of, plain, row_content
 from server.web.lookup import Lookup
-from server.web.views_unapplied import DONE_SHOWN_MAX, Who, who, written
+from server.web.paging import Listed
+from server.web.views_unapplied import Who, who, written
 from sync.mutation import Refusal, decode_mutation, split_dot
 from sync.quarantine import row_id
-
-OPEN_SHOWN_MAX = 200
-WORDS = "kept"
-SEEN = "seen_only"
 
 
 class Beside(Struct, frozen=True):
@@ -41,35 +47,34 @@ class Beside(Struct, frozen=True):
 
 
 class KeptBeside(Struct, frozen=True):
-    """What waits, oldest first and no more than a page can bear; `done` was closed of late."""
+    """A page of what waits of either kind, oldest first; `done` was closed of late."""
 
-    words: list[Beside]
-    seen: list[Beside]
+    words: Listed[Beside]
+    seen: Listed[Beside]
     done: list[Beside]
 
 
-def beside(txn: Read) -> KeptBeside:
+def beside(txn: Read, words_page: int, seen_page: int) -> KeptBeside:
     """Rows that signed mutations have brought back by now are not among them."""
     look = Lookup(txn)
-    found = {WORDS: txn.find(WORDS), SEEN: txn.find(SEEN)}
     closed = [
         (kind, key, doc)
-        for kind, docs in found.items()
-        for key, doc in docs.items()
-        if doc.get("closed_at")
+        for kind in (WORDS, SEEN)
+        for key in done_lately(txn, kind)
+        if (doc := txn.get(kind, key))
     ]
     closed.sort(key=lambda one: one[2]["closed_at"], reverse=True)
-    words, seen = _open(found[WORDS]), _open(_unexplained(txn, found[SEEN]))
     return KeptBeside(
-        [_shown(look, WORDS, *one) for one in words[:OPEN_SHOWN_MAX]],
-        [_shown(look, SEEN, *one) for one in seen[:OPEN_SHOWN_MAX]],
-        [_shown(look, *one) for one in closed[:DONE_SHOWN_MAX]],
+        _page(look, WORDS, words_page),
+        _page(look, SEEN, seen_page),
+        [_shown(look, *one) for one in closed[:PAGE_LINES]],
     )
 
 
-def waiting_beside(txn: Read) -> int:
-    """How many of both kinds wait for a person."""
-    return len(_open(txn.find(WORDS))) + len(_open(_unexplained(txn, txn.find(SEEN))))
+def _page(look: Lookup, kind: str, page: int) -> Listed[Beside]:
+    part = waiting_part(look.txn, kind, page)
+    docs = ((key, look.txn.get(kind, key)) for key in part.of)
+    return Listed([_shown(look, kind, key, doc) for key, doc in docs if doc], part)
 
 
 def one_beside(txn: Read, kind: str, id: str) -> Beside | None:
@@ -84,26 +89,14 @@ def close_beside(txn: Txn, kind: str, id: str, told: Doc) -> bool:
     if found:
         key, doc = found
         txn.put(kind, key, doc | told)
+        list_beside(txn, kind, key, doc | told)
     return found is not None
 
 
 def _find(txn: Read, kind: str, id: str) -> tuple[str, Doc] | None:
-    return next((one for one in _open(txn.find(kind)) if row_id(one[0]) == id), None)
-
-
-def _open(docs: dict[str, Doc]) -> list[tuple[str, Doc]]:
-    waits = [(key, doc) for key, doc in docs.items() if not doc.get("closed_at")]
-    return sorted(waits, key=lambda one: (one[1]["at"], one[0]))
-
-
-def _unexplained(txn: Read, docs: dict[str, Doc]) -> dict[str, Doc]:
-    dots = {key: _dots(doc["row"]) for key, doc in _open(docs)}
-    here = set(txn.logged({dot for of_row in dots.values() for dot in of_row}))
-    return {key: docs[key] for key, of_row in dots.items() if not of_row <= here}
-
-
-def _dots(row: Doc) -> set[str]:
-    return {row["dot"], *(dot for write in row["writes"].values() for dot in write[1:])}
+    key = waits_as(txn, kind, id)
+    doc = txn.get(kind, key) if key else None
+    return (key, doc) if key and doc else None
 
 
 def _shown(look: Lookup, kind: str, key: str, doc: Doc) -> Beside:

@@ -7,16 +7,17 @@ from msgspec.structs import replace
 
 from schema.wire import Row
 from server.store.protocol import Read
+from server.waiting import CONFLICTS, done_lately, waiting_part
 from server.web.contents import Shown, about, shown_fields, shown_value
 from server.web.lookup import Lookup, UnitName, all_units, text, unit_name
+from server.web.paging import Listed
 from server.web.views_unapplied import written
-from sync.conflict import RULE_RECALL_ARRIVED
+from sync.conflict import RULE_MOVE
 from sync.fold import position_of
 from sync.removal import RULE_REMOVAL
 from sync.rows import base_of
 from sync.supplement import RULE_AFTER_CLOSE
 
-SETTLED_SHOWN_MAX = 50
 UNTOLD_MS = -1
 """The time of what tells none, such as the first value of a row that the centre made itself."""
 
@@ -58,6 +59,11 @@ class Dispute(Struct, frozen=True):
         return not self.directive and self.row.fields["rule"] not in whole
 
     @property
+    def is_of_filings(self) -> bool:
+        """True when people filed one machine's move differently."""
+        return bool(self.row.fields["rule"] == RULE_MOVE)
+
+    @property
     def state(self) -> str:
         """The state of a conflict that is settled."""
         if self.row.fields["state"] != "open":
@@ -71,9 +77,9 @@ class Dispute(Struct, frozen=True):
 
 
 class Inbox(Struct, frozen=True):
-    """What waits for a person, and what was settled without or by one."""
+    """A page of what waits for a person, and what was settled of late without or by one."""
 
-    open: list[Dispute]
+    open: Listed[Dispute]
     settled: list[Dispute]
 
 
@@ -85,24 +91,6 @@ def _side(look: Lookup, side: dict[str, Any]) -> Side:
 def sides_of(look: Lookup, row: Row, field: str) -> list[Side]:
     """The values of a disputed field, oldest first; none while it is not disputed."""
     return sorted((_side(look, one) for one in row.open.get(field, [])), key=lambda one: one.at)
-
-
-def is_open(look: Lookup, conflict: Row) -> bool:
-    """A recall that met work done is settled by a ruling beside it, not by an edit of it.
-
-    Where the row itself was removed, nothing is left to decide.
-    """
-    fields = conflict.fields
-    if fields["state"] != "open" or look.row(fields["row_entity"], fields["row_id"]) is None:
-        return False
-    if fields["rule"] != RULE_RECALL_ARRIVED:
-        return True
-    dots = {side["dot"] for side in fields["sides"]}
-    recalls = look.children("recall", fields["row_id"])
-    named = {row.id for row in recalls if row.dot in dots}
-    return not any(
-        row.fields["recall"] in named for row in look.children("ruling", fields["row_id"])
-    )
 
 
 def dispute(look: Lookup, conflict: Row) -> Dispute:
@@ -133,6 +121,9 @@ def _worded(look: Lookup, conflict: Row, side: Side, told: dict[str, Any]) -> Si
         shown = shown_fields(look, entity, value)
     elif rule == RULE_REMOVAL:
         shown = [Shown("", "word", "desk.op.remove")]
+    elif rule == RULE_MOVE:
+        side = replace(side, value=told["value"]["filing"])
+        shown = [Shown("field.place", "place", value)]
     elif entity == "target":
         shown = [Shown("", "word", "entity.recall" if value == "recall" else f"step.{value}")]
     else:
@@ -140,22 +131,16 @@ def _worded(look: Lookup, conflict: Row, side: Side, told: dict[str, Any]) -> Si
     return replace(side, shown=shown)
 
 
-def inbox(txn: Read) -> Inbox:
-    look = Lookup(txn)
-    conflicts = look.children("conflict", None)
-    waiting = [row for row in conflicts if is_open(look, row)]
-    ids = {row.id for row in waiting}
-    settled = [row for row in reversed(conflicts) if row.id not in ids]
+def inbox(txn: Read, page: int) -> Inbox:
+    """The most urgent first, then what has waited longest."""
+    look, part = Lookup(txn), waiting_part(txn, CONFLICTS, page)
     return Inbox(
-        [dispute(look, row) for row in waiting],
-        [dispute(look, row) for row in settled[:SETTLED_SHOWN_MAX]],
+        Listed(_disputes(look, part.of), part), _disputes(look, done_lately(txn, CONFLICTS))
     )
 
 
-def waiting(txn: Read) -> int:
-    """How many Conflicts wait for a person."""
-    look = Lookup(txn)
-    return sum(is_open(look, row) for row in look.children("conflict", None))
+def _disputes(look: Lookup, ids: list[str]) -> list[Dispute]:
+    return [dispute(look, row) for id in ids if (row := look.row(CONFLICTS, id))]
 
 
 def one_dispute(txn: Read, id: str) -> Dispute | None:
@@ -193,7 +178,8 @@ def machines(txn: Read) -> list[Machine]:
         )
         named = [(move, look.person(move.actor)) for move in moves]
         unit = look.unit(row.fields.get("unit"))
-        found.append(Machine(row, unit, named, position_of(moves)))
+        rulings = look.children("move_ruling", row.id)
+        found.append(Machine(row, unit, named, position_of(moves, rulings)))
     return sorted(found, key=lambda one: (one.unit, text(one.row, "name")))
 
 

@@ -7,12 +7,13 @@ from msgspec import Struct
 from schema.versions import DAY_MS
 from schema.wire import Row, Verdict
 from server.store.protocol import Doc, Read
+from server.waiting import LOST, QUARANTINE, done_lately, lost_part, waiting_part
 from server.web.contents import Content, contents_of, plain
 from server.web.lookup import Lookup
+from server.web.paging import Listed
 from sync.rows import Stored
 from sync.stamp import decode_stamp
 
-DONE_SHOWN_MAX = 50
 VOIDS_SHOWN_MS = 90 * DAY_MS
 
 
@@ -49,36 +50,30 @@ class Lost(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """What the log keeps for a person: what waits, what was dealt with, and what was lost."""
+    """A page of what the log keeps for a person, and what was dealt with of late."""
 
-    open: list[Unapplied]
+    open: Listed[Unapplied]
     done: list[Unapplied]
-    lost: list[Lost]
 
 
-def kept(txn: Read, now_ms: int) -> Kept:
+def kept(txn: Read, page: int) -> Kept:
     """Calls for help first, then what has waited longest."""
-    look = Lookup(txn)
-    found = txn.children("quarantine", None)
-    waits = [one for one in found if is_open(one.row)]
-    waits.sort(key=lambda one: (one.row.fields["intent"] != "help.call", one.row.arrived))
-    done = [one for one in found if not is_open(one.row)]
-    done.sort(key=lambda one: _decided(one)[1] or 0, reverse=True)
+    look, part = Lookup(txn), waiting_part(txn, QUARANTINE, page)
     return Kept(
-        [unapplied(look, one) for one in waits],
-        [unapplied(look, one) for one in done[:DONE_SHOWN_MAX]],
-        lost(txn, now_ms),
+        Listed([unapplied(look, one) for one in _stored(txn, part.of)], part),
+        [unapplied(look, one) for one in _stored(txn, done_lately(txn, QUARANTINE))],
     )
+
+
+def _stored(txn: Read, ids: list[str]) -> list[Stored]:
+    keys = [(QUARANTINE, id) for id in ids]
+    found = txn.rows(keys)
+    return [found[key] for key in keys]
 
 
 def is_open(row: Row) -> bool:
     """True until somebody has dealt with it."""
     return bool(row.fields["state"] == "open")
-
-
-def waiting_kept(txn: Read) -> int:
-    """How many numbered mutations wait for a person."""
-    return sum(is_open(one.row) for one in txn.children("quarantine", None))
 
 
 def one_unapplied(txn: Read, id: str) -> Unapplied | None:
@@ -136,9 +131,8 @@ def _kind(look: Lookup, replica: str, device: Doc | None) -> str:
     return "desk.kept.desk" if at_desk else "desk.kept.unknown_device"
 
 
-def lost(txn: Read, now_ms: int) -> list[Lost]:
-    """Words that devices lost of late, the newest first."""
-    look = Lookup(txn)
-    rows = [row for row in look.children("void", None) if now_ms - row.arrived <= VOIDS_SHOWN_MS]
-    rows.sort(key=lambda row: row.arrived, reverse=True)
-    return [Lost(row, who(look, row.fields["replica"], row.actor)) for row in rows]
+def lost(txn: Read, now_ms: int, page: int) -> Listed[Lost]:
+    """A page of the words that devices lost of late, the newest first."""
+    look, part = Lookup(txn), lost_part(txn, now_ms - VOIDS_SHOWN_MS, page)
+    rows = [row for id in part.of if (row := look.row(LOST, id))]
+    return Listed([Lost(row, who(look, row.fields["replica"], row.actor)) for row in rows], part)

@@ -4,28 +4,39 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from schema import versions, wire
 from schema.codes import Code
-from schema.emit import CONTRACT, comment, contract, contract_hash, emit_all, laid_out, ts_type
+from schema.emit import (
+    CONTRACT,
+    OF_THE_CENTRE,
+    TABLES,
+    comment,
+    contract,
+    contract_hash,
+    emit_all,
+    laid_out,
+    tables,
+    ts_type,
+)
 from schema.entities import ENTITIES
 from schema.fields import KINDS
 from schema.intents import INTENTS
 from schema.policies import Policy
 
 ROOT = Path(__file__).resolve().parents[2]
+IMPORTED = re.compile(r"import (?:type )?\{([^}]*)\} from '[^']*/contract\.ts'")
 
 
-def test_the_emitted_file_says_what_schema_says():
-    assert (ROOT / CONTRACT).read_text(encoding="utf-8") == contract(), "run: python3 run.py emit"
+@pytest.mark.parametrize(("path", "emitted"), [(CONTRACT, contract), (TABLES, tables)])
+def test_the_emitted_file_says_what_schema_says(path, emitted):
+    assert (ROOT / path).read_text(encoding="utf-8") == emitted(), "run: python3 run.py emit"
+    assert "python3 run.py emit" in emitted().splitlines()[0]
 
 
 def test_emitting_twice_gives_the_same_text():
     assert emit_all() == emit_all()
-
-
-def test_the_header_names_the_command():
-    assert "python3 run.py emit" in contract().splitlines()[0]
 
 
 def test_a_change_of_the_wire_must_be_pinned_on_purpose():
@@ -51,10 +62,10 @@ def test_every_version_of_the_protocol_has_a_line_of_history():
 
 
 def test_every_message_table_and_word_is_there():
-    text = contract()
     for struct in vars(wire).values():
         if isinstance(struct, type) and struct.__module__ == wire.__name__:
-            assert f"export interface {struct.__name__} {{" in text
+            assert f"export interface {struct.__name__} {{" in contract()
+    text = tables()
     for word in [*Code, *Policy, *KINDS, *ENTITIES, *INTENTS]:
         assert f"'{word}'" in text, word
     for entity in ENTITIES.values():
@@ -63,7 +74,19 @@ def test_every_message_table_and_word_is_there():
 
 
 def test_no_line_is_wider_than_prettier_allows():
-    assert [line for line in contract().splitlines() if len(line) > 120] == []
+    lines = (contract() + tables()).splitlines()
+    assert [line for line in lines if len(line) > 120] == []
+
+
+def test_the_app_is_given_every_limit_that_it_asks_for_and_no_other():
+    asked: set[str] = set()
+    for path in (ROOT / "pwa/src").rglob("*.ts"):
+        for names in IMPORTED.findall(path.read_text(encoding="utf-8")):
+            asked |= set(re.findall(r"\b[A-Z][A-Z_0-9]+\b", names))
+    emitted = set(re.findall(r"^export const (\w+) =", contract(), re.MULTILINE))
+    assert emitted ^ asked == set()
+    assert emitted & OF_THE_CENTRE == set()
+    assert set(vars(versions)) >= OF_THE_CENTRE
 
 
 def test_types_of_the_wire_become_types_of_typescript():

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from schema.versions import BLOB_BYTES_MAX, BLOB_CHUNK_BYTES_MAX
 from schema.wire import Change
 from server.accounts import COOKIE, new_login, sign_in
-from server.blobs import NAMED_MAX, Blobs
+from server.blobs import NAMED_MAX, NAMES, Blobs
 from server.routes import blob
 from server.store.sqlite import SqliteTxn
 from tests.server.test_blob import PHOTO, SHA, SIZE, b64, create, feedback, ready, send, upload
@@ -366,7 +366,7 @@ async def test_words_that_nobody_can_read_name_no_photo_and_break_nothing(world,
 async def test_unread_words_make_the_centre_look_after_only_so_many_photos(world):
     phone = await ready(world)
     await quarantined(phone, [{"sha256": f"{n:064x}"} for n in range(NAMED_MAX + 1)])
-    assert len(await world.engine.store.read(lambda txn: txn.find("photo"))) == NAMED_MAX
+    assert len(await world.engine.store.read(lambda txn: txn.find(NAMES))) == NAMED_MAX
 
 
 async def test_a_row_whose_words_were_purged_shows_its_photo_to_nobody(world):

@@ -5,11 +5,13 @@ import pytest
 from msgspec.structs import replace
 
 from schema.versions import DAY_MS, GONE_MS, LANES
-from schema.wire import Change, LateReply, LateRequest
+from schema.wire import Change, LateReply, LateRequest, SyncReply
 from server.accounts import device_of
 from server.node import NODE_SESSION, Wish
+from server.store.sqlite import SqliteTxn
 from server.verify import SYSTEM_ACTOR
 from tests.server.world import person, small_centre
+from tests.sync.builders import NOW
 
 BIG_ROWS = 900
 LONG_NAME = "示例" * 15
@@ -93,6 +95,33 @@ async def test_an_app_of_the_first_protocol_is_told_everything_in_pages(world):
     assert reply.snapshots == [] and 2 in reply.complete["register/u1"]
 
 
+async def test_a_pair_that_is_told_from_nothing_in_pages_is_read_once(world, monkeypatch):
+    read = []
+    page = SqliteTxn.page
+
+    def watched(self, scope, lane, after, room):
+        read.append((scope, lane))
+        return page(self, scope, lane, after, room)
+
+    monkeypatch.setattr(SqliteTxn, "page", watched)
+    await (await world.device("duty", "tablet")).sync()
+    assert ("register/u1", 2) in read and len(read) == len(set(read))
+
+
+async def test_a_pair_that_does_not_fit_the_answer_comes_in_parts(world):
+    for n in range(40):
+        fields = {"unit": "u1", "duty": "head", "name": LONG_NAME}
+        await world.engine.load([Change("create", "contact", f"x{n}", fields)])
+    duty = await world.device("duty", "tablet")
+    device = await device_of(world.engine, duty.reply.token)
+    request = duty.replica.request(duty.signer.sign, world.time())
+    reply = await world.engine.sync(device, replace(request, max_bytes=4096))
+    assert reply.snapshots == [] and 2 not in reply.complete.get("register/u1", [])
+    assert sum(len(msgspec.json.encode(one)) for one in reply.pages) < 3 * 4096
+    await duty.settle()
+    assert len(duty.sees("contact")) == 41
+
+
 async def test_two_devices_are_given_the_same_bytes(world):
     await filled(world)
     first, second = await world.device("duty", "tablet"), await world.device("duty", "tablet")
@@ -123,6 +152,62 @@ async def test_what_changed_after_the_snapshot_follows_in_pages(world):
     assert holds(first) == holds(second) == await as_told(world, second)
     assert second.replica.rows["contact", "x2"].fields["name"] == "示例新"
     assert second.replica.view(("contact", "x1")) is None
+
+
+async def staffed(world):
+    """A unit of so many people that it is told by snapshot."""
+    people = [person(f"x{n}", "u1", "responder") for n in range(BIG_ROWS)]
+    named = [replace(one, fields=one.fields | {"name": LONG_NAME}) for one in people]
+    for start in range(0, BIG_ROWS, 300):
+        await world.engine.load(named[start : start + 300])
+
+
+async def dropped(world):
+    await world.engine.load([Change("remove", "contact", "x1")])
+
+
+async def reassigned(world):
+    await moved(world, "x1", "u2", "responder")
+
+
+LEAVINGS = [(filled, dropped, "contact"), (staffed, reassigned, "person")]
+
+
+@pytest.mark.parametrize(("fill", "leave", "entity"), LEAVINGS)
+async def test_an_older_snapshot_gives_nobody_a_row_that_has_left(world, fill, leave, entity):
+    await fill(world)
+    first = await world.device("duty", "tablet")
+    [offered] = (await first.sync()).snapshots
+    await leave(world)
+    path = f"/v1/snap/{offered.parts[0].sha256}"
+    assert (await world.client.get(path, headers=first.headers)).status_code == 404
+    second = await world.device("duty", "tablet")
+    [anew] = [one for one in (await second.sync()).snapshots if one.scope == offered.scope]
+    for part in anew.parts:
+        rows = (await second.part(part)).rows
+        assert (entity, "x1") not in [(row.entity, row.id) for row in rows]
+    await second.settle()
+    assert f"x{BIG_ROWS - 1}" in second.sees(entity) and "x1" not in second.sees(entity)
+
+
+async def test_a_snapshot_that_was_taken_back_meanwhile_is_offered_anew(world):
+    await filled(world)
+    duty = await world.device("duty", "tablet")
+    request = duty.replica.request(duty.signer.sign, world.time())
+    response = await duty.post(msgspec.json.encode(request))
+    duty.replica.receive(msgspec.json.decode(response.content, type=SyncReply), request, NOW)
+    await dropped(world)
+    await duty.settle()
+    assert len(duty.sees("contact")) == BIG_ROWS
+
+
+async def test_an_edit_alone_leaves_a_snapshot_as_it_is(world):
+    await filled(world)
+    duty = await world.device("duty", "tablet")
+    [offered] = (await duty.sync()).snapshots
+    await world.engine.load([Change("set", "contact", "x2", {"name": "示例新"})])
+    [again] = (await (await world.device("duty", "tablet")).sync()).snapshots
+    assert again == offered
 
 
 async def test_every_complete_pair_has_a_digest_and_the_device_agrees(world):
@@ -295,6 +380,21 @@ async def test_what_follows_a_void_is_not_taken_for_backdated(world):
     phone.replica.outbox.append(later)
     reply = await phone.sync()
     assert reply.verdicts[0].verdict == "applied"
+
+
+async def test_a_late_copy_of_a_request_tells_no_time_that_has_not_come(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    world.time.now += 3_600_000  # Until the centre's clock is set right.
+    phone.step("received")
+    request = phone.body()
+    world.time.now -= 3_600_000
+    assert (await phone.sync()).verdicts[0].tags == ("clock_ahead",)
+    phone.step("read")
+    world.time.now += 660_000
+    await phone.post(request)
+    assert [one.code for one in (await phone.sync()).verdicts] == [None]
 
 
 async def test_a_device_whose_clock_ran_ahead_is_told_and_set_back(world):

@@ -1,11 +1,14 @@
 """What was not applied: its author and a duty officer see it, and a person decides on it."""
 
+import json
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from schema.codes import Code
 from schema.tags import Tag
-from schema.versions import HELD_MS
+from schema.versions import HELD_MS, LANES, PROTOCOL_VERSION, SCHEMA_VERSION
 from schema.wire import Change
 from server.device import WebUser
 from sync.quarantine import row_id
@@ -161,6 +164,38 @@ async def test_what_was_held_too_long_is_quarantined_and_can_be_let_in_later(wor
     assert logged.verdict.verdict == "merged", "it had not seen the row, so both are shown"
     await duty.settle()
     assert duty.replica.refused == []
+
+
+def of_version(phone, protocol):
+    """The device's request as an app of this protocol writes it."""
+    more = {"protocol": protocol, "wishes": [{"x": None}], "outbox": {"count": 9, "photos": 2}}
+    return msgspec.json.encode(json.loads(phone.body()) | more)
+
+
+async def test_the_next_version_s_app_is_served_and_what_it_adds_is_kept(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    phone.step("received")
+    phone.step("read")
+    saved = phone.replica.outbox.pop()
+    phone.put(replace(saved.mutation, intent="weather.report", schema=SCHEMA_VERSION + 1))
+    response = await phone.post(of_version(phone, PROTOCOL_VERSION + 1))
+    assert response.status_code == 200, response.text
+    reply = response.json()
+    told = [(one["verdict"], one["code"]) for one in reply["verdicts"]]
+    assert told == [("applied", None), ("quarantined", "newer_version")]
+    assert reply["pages"] and set(reply["complete"]["unit/u1"]) == set(LANES)
+
+
+async def test_an_app_two_versions_ahead_is_told_so_and_nothing_of_it_is_taken(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    phone.step("received")
+    response = await phone.post(of_version(phone, PROTOCOL_VERSION + 2))
+    told = response.json()
+    assert (response.status_code, told["code"]) == (426, "protocol")
+    assert told["detail"] == str(PROTOCOL_VERSION)
+    assert [one.verdict for one in (await phone.sync()).verdicts] == ["applied"]
 
 
 async def test_a_newer_client_s_unknown_intent_is_kept_not_refused(world):

@@ -1,5 +1,6 @@
 """A centre restored from an old backup: devices give back what it lost, and nobody is wiped."""
 
+import json
 import shutil
 
 import pytest
@@ -121,6 +122,24 @@ async def test_a_unit_s_device_cannot_tell_who_else_got_the_order(world):
     await phone.settle()
     words = "".join(proof.raw for proof, _ in phone.replica.proofs.values())
     assert phone.replica.proofs and "d1-u2" not in words and '"u2"' not in words
+
+
+async def test_the_words_behind_an_edit_say_what_was_seen_of_their_own_row_alone(world):
+    phone = await world.device("phone", "phone")
+    await world.order("u1")
+    keys = [("incident", "i-d1"), ("incident_summary", "i-d1")]
+    rows = [await world.row(*key) for key in keys]
+    wishes = [Change("set", *keys[0], {"no": "示例号"}), Change("set", *keys[1], {"title": "新"})]
+    base = {
+        "/".join(key): {name: (row.dot,) for name in change.fields}
+        for key, row, change in zip(keys, rows, wishes, strict=True)
+    }
+    verdict = await world.engine.act(world.lead, "incident.edit", wishes, base)
+    assert verdict.verdict == "applied"
+    await phone.settle()
+    [proof] = [one for one, _ in phone.replica.proofs.values() if '"incident.edit"' in one.raw]
+    assert "新" in proof.raw and "incident/i-d1" not in proof.raw
+    assert json.loads(proof.raw)["base"] == {"incident_summary/i-d1": {"title": [rows[1].dot]}}
 
 
 async def test_rows_that_nobody_can_prove_are_reported_not_purged(world):

@@ -7,13 +7,14 @@ import pytest
 
 from schema.entities import ENTITIES
 from schema.tags import Tag
-from schema.wire import Change, LateRequest, Row
+from schema.wire import Change, LateRequest, Row, Verdict
 from schema.words import say, words
 from server.accounts import new_login
+from server.batch import keep_words
 from server.offers import note_seen
+from server.waiting import SEEN, WORDS, waiting_count
 from server.web.contents import TEXT_CHARS_MAX, shown_value
 from server.web.render import when
-from server.web.views_beside import SEEN, WORDS, waiting_beside
 from sync.mutation import void_id
 from sync.quarantine import row_id
 from tests.server.test_web import PASSWORD, post, sign_in
@@ -269,8 +270,8 @@ async def test_words_that_prove_nothing_are_marked_so(world):
 
 
 async def test_words_that_cannot_be_read_are_shown_as_they_came(world):
-    doc = {"raw": "PGI-aGk", "code": "bad_mutation", "verdict": "refused", "at": NOW}
-    await world.engine.store.write(lambda txn: txn.put(WORDS, " 00", doc))
+    verdict = Verdict("", "00", "refused", 0, "bad_mutation")
+    await world.engine.store.write(lambda txn: keep_words(txn, verdict, b"<b>hi", NOW))
     html = await page(world)
     assert "&lt;b&gt;hi" in html and zh("desk.kept.unreadable") in html
 
@@ -280,7 +281,7 @@ async def test_a_row_that_only_a_device_has_waits_until_it_is_closed(world):
     shown = card(await page(world), f"seen-{id}")
     assert "示例丢失的反馈" in shown and "示例phone" in shown and "示例duty" in shown
     await post(world, f"/desk/beside/seen/{id}/close", {})
-    assert await world.engine.store.read(waiting_beside) == 0
+    assert await world.engine.store.read(lambda txn: waiting_count(txn, SEEN)) == 0
     [doc] = (await world.engine.store.read(lambda txn: txn.find(SEEN))).values()
     assert doc["closed_by"] == "lead"
 
@@ -319,7 +320,7 @@ async def test_what_a_device_lost_is_told_for_ninety_days_with_whom_to_ask(world
     world.time.now += 91 * DAY_MS
     await world.engine.load([Change("set", "unit", "u1", {"name": "示例新名"})])
     await sign_in(world)
-    assert 'id="void-v1"' not in await page(world, path)
+    assert f'id="void-{id}"' not in await page(world, path)
 
 
 # --- Removals and late calls in the conflict inbox ----------------------------------------------

@@ -4,10 +4,11 @@ import pytest
 
 from schema.entities import ENTITIES
 from schema.wire import Change, Row
+from server.waiting import is_open
 from server.web.cases import case, order
 from server.web.lookup import Lookup, all_units, grouped
 from server.web.views import board, clocks_shown, directive_view, one_directive, unanswered
-from server.web.views_register import inbox, machines, sides_of, waiting
+from server.web.views_register import dispute, machines, sides_of
 from sync.fold import Clock
 from sync.merge import Write
 from sync.rows import Author, Moment, Stored, created, set_fields
@@ -198,7 +199,7 @@ def conflict(shelf, rule, state="open", row=("target", "d1-u1"), field="recall")
         {"dot": shelf.kept["recall", "r1"].row.dot, "value": "recall", "actor": "p1", "at": NOW},
         {"dot": "x/0/9", "value": "arrived", "actor": "p2", "at": NOW - 1},
     ]
-    shelf.put(
+    return shelf.put(
         "conflict",
         f"c-{rule}-{state}",
         row_entity=row[0],
@@ -214,21 +215,21 @@ def conflict(shelf, rule, state="open", row=("target", "d1-u1"), field="recall")
 
 def test_a_ruling_settles_the_recall_conflict_it_is_about(shelf):
     recall(shelf, 0)
-    conflict(shelf, "4.3#3")
-    conflict(shelf, "4.3#1", "auto")
-    assert (waiting(shelf), len(inbox(shelf).settled)) == (1, 1)
-    found = inbox(shelf).open[0]
+    row = conflict(shelf, "4.3#3")
+    assert is_open(shelf, row)
+    assert not is_open(shelf, conflict(shelf, "4.3#1", "auto"))
+    found = dispute(Lookup(shelf), row)
     assert found.directive == "d1"
     assert [side.value for side in found.sides] == ["arrived", "recall"]
     fact(shelf, "ruling", "ruling1", recall="r1", verdict="accept_result", note=None)
-    assert (waiting(shelf), len(inbox(shelf).settled)) == (0, 2)
+    assert not is_open(shelf, row)
 
 
 def test_a_conflict_whose_row_is_gone_counts_as_settled(shelf):
     recall(shelf, 0)
-    conflict(shelf, "4.3#16", row=("contact_phone", "gone"), field="number")
-    assert (waiting(shelf), inbox(shelf).open) == (0, [])
-    assert [one.state for one in inbox(shelf).settled] == ["removed"]
+    row = conflict(shelf, "4.3#16", row=("contact_phone", "gone"), field="number")
+    assert not is_open(shelf, row)
+    assert dispute(Lookup(shelf), row).state == "removed"
 
 
 def test_a_disputed_number_shows_every_value(shelf):

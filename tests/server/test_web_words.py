@@ -10,6 +10,7 @@ from schema.entities import ENTITIES
 from schema.roles import Role
 from schema.scopes import DEVICE_KINDS
 from schema.steps import ROUTES, STEPS
+from schema.tags import Tag
 from schema.words import words
 from server.web.directives import DECISIONS
 from server.web.views import LIGHTS
@@ -40,7 +41,8 @@ VOCABULARY = {
     "tier": choices("unit", "tier"),
     "entity": tuple(ENTITIES),
     "desk.decide": tuple(DECISIONS),
-    "rule": ("4.3#1", "4.3#2", "4.3#3", "4.3#16"),
+    "rule": ("4.3#1", "4.3#2", "4.3#3", "4.3#9", "4.3#10", "4.3#12", "4.3#16", "removal"),
+    "tag": tuple(Tag),
     "state": (
         *("issued", "part_signed", "all_signed", "acting", "to_review", "closed", "recalled"),
         *("recalling", "removed"),

@@ -217,7 +217,7 @@ class Phone:
         for _ in range(rounds):
             reply = await self.sync()
             held = {one.dot for one in reply.verdicts if one.verdict == "held"}
-            told = not device.offers and not device.unseen and not device.bad
+            told = not any((device.offers, device.unseen, device.bad, device.restarting))
             whole = all(
                 device.cursors[scope].get(str(lane)) == reply.upto
                 for scope in device.cursors

@@ -198,8 +198,8 @@ BUGS = (
     Bug(
         "the horizon forgets rows that live",
         "server.store.sqlite",
-        "AND seq<=? AND (present=0 OR EXISTS (",
-        "AND seq<=? AND (present>=0 OR EXISTS (",
+        "DELETE FROM member WHERE centre=? AND present=0 AND",
+        "DELETE FROM member WHERE centre=? AND present>=0 AND",
     ),
     Bug(
         "the chain breaks at a void",
@@ -299,6 +299,12 @@ BUGS = (
         "Have(), after",
     ),
     Bug(
+        "nobody hears what a bundle asks back",
+        "sync.bundle_plan",
+        "    return lacking(peer, header.asks)\n",
+        "    return peer\n",
+    ),
+    Bug(
         "an unregistered stick is let in",
         "sync.bundle",
         "    if trust.carriers is not None and header.carrier not in trust.carriers:\n",
@@ -382,14 +388,14 @@ BUGS = (
     Bug(
         "anybody who knows its name gets a part of a snapshot",
         "server.snapshots",
-        "self._shelf.get(sha256) if self._scopes.get(sha256) in scopes else None",
-        "self._shelf.get(sha256)",
+        "made is None or made.snapshot.scope not in scopes or not",
+        "made is None or not",
     ),
     Bug(
         "a revoked device is still served",
-        "server.pull",
-        "list(device.scopes) if device.roles and not device.revoked else []",
-        "list(device.scopes) if device.roles else []",
+        "server.device",
+        "self.scopes if self.roles and not self.revoked else ()",
+        "self.scopes if self.roles else ()",
     ),
     Bug(
         "the overlay does not show what waits",
@@ -412,8 +418,8 @@ BUGS = (
     Bug(
         "a revoked device still gets parts of snapshots",
         "server.engine",
-        "device.scopes if device.roles and not device.revoked else ()",
-        "device.scopes if device.roles else ()",
+        "self.snapshots.get(txn, sha256, device.granted)",
+        "self.snapshots.get(txn, sha256, device.scopes)",
     ),
     Bug(
         "nobody looks at a condition",
@@ -434,9 +440,71 @@ BUGS = (
         '        if past is not None and past.verdict.verdict == "held":\n',
     ),
     Bug(
+        "a record names a photo before its bytes are there",
+        "server.routes.blob",
+        "    await asyncio.to_thread(blobs.finish, upload)\n"
+        "    await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))\n",
+        "    await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))\n"
+        "    await asyncio.to_thread(blobs.finish, upload)\n",
+    ),
+    Bug(
+        "whoever knows its hash gets a photo",
+        "server.blobs",
+        "        if reader.scopes is None or set(of_row) & set(reader.scopes):\n",
+        "        if reader.scopes is None or of_row:\n",
+    ),
+    Bug(
+        "nobody looks where a chunk belongs",
+        "server.blobs",
+        "        if offset != self.size_of_part(upload.id) or offset + len(chunk) > upload.size:\n",
+        "        if offset + len(chunk) > upload.size:\n",
+    ),
+    Bug(
+        "a chunk is taken as it comes",
+        "server.routes.blob",
+        "    if base64.b64encode(hashlib.sha256(chunk).digest()).decode() != value.strip():\n",
+        "    if not base64.b64encode(hashlib.sha256(chunk).digest()).decode():\n",
+    ),
+    Bug(
+        "a late copy of a request tells a time that has not come",
+        "server.lanes",
+        "    if returning or oldest > came.now_ms:\n",
+        "    if returning:\n",
+    ),
+    Bug(
         "an answer knows no budget",
         "server.pull",
         "budget(request.max_bytes)",
         "budget(1 << 30)",
+    ),
+    Bug(
+        "contradictory filings leave no Conflict",
+        "sync.filings",
+        "    if found:\n        weighed.opened.append(found)\n",
+        "    if found and found.row.seq:\n        weighed.opened.append(found)\n",
+    ),
+    Bug(
+        "a ruling on filings changes nothing",
+        "sync.moves",
+        '        "ruled" if row.id in out else "",\n',
+        '        "ruled" if row.actor in out else "",\n',
+    ),
+    Bug(
+        "a wrong clock goes unsaid",
+        "server.engine",
+        "if is_off(request.clock, self.clock()):",
+        "if is_off(request.clock, request.clock):",
+    ),
+    Bug(
+        "a wrong clock is forgotten by what waits",
+        "server.held",
+        'FLAGS = ("released", "reoffered", "clock_off")',
+        'FLAGS = ("released", "reoffered")',
+    ),
+    Bug(
+        "a dispatcher alone acts at any level",
+        "sync.levels",
+        "    if intent.grave and not roles & set(intent.grave) and",
+        "    if intent.grave and not roles & set(intent.roles) and",
     ),
 )

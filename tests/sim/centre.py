@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from schema.codes import Code
-from schema.versions import PROTOCOL_VERSION
 from schema.wire import Change, EnrolReply, EnrolRequest, LateRequest, SyncRequest, Verdict
 from server.accounts import enrol, new_code
 from server.accounts.enrolment import device_of
@@ -22,6 +21,7 @@ from server.errors import Fault
 from server.late import take_late
 from server.store.protocol import Read, Store, T, Txn
 from server.store.sqlite import SqliteDatabase
+from tests.sim.clocks import Clocks, note_request
 
 CENTRE = "centre"
 WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -131,6 +131,7 @@ class Centre:
         self.starts = 0
         self.restores = 0
         self.on_reply: Callable[[bytes], Any] = lambda body: None
+        self.clocks: Clocks = {}
 
     def clock(self) -> int:
         return self.now + self.skew_ms
@@ -160,8 +161,7 @@ class Centre:
                 request = msgspec.json.decode(body, type=SyncRequest)
             except (ValueError, RecursionError):
                 raise Fault(Code.BAD_REQUEST) from None
-            if request.protocol > PROTOCOL_VERSION:
-                raise Fault(Code.PROTOCOL)
+            note_request(self.clocks, request.replica, request.clock, self.clock())
             body = msgspec.json.encode(await engine.sync(device, request))
             self.on_reply(body)
             return 200, body

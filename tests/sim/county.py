@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from sync.bundle import Heading, Trust, pack, unpack
 from sync.bundle_parts import Contents, HomeVerdict, SignedRun
-from sync.bundle_plan import Have, basis_of, plan_export, plan_import
-from sync.vector import Vector, minus, union
+from sync.bundle_plan import Have, basis_of, heard, plan_export, plan_import
+from sync.vector import Vector, union
 from tests.sim.broken import Broken
 from tests.sim.centre import CENTRE
 from tests.sim.landing import check_gaps, verify
@@ -73,13 +73,13 @@ class County:
         told = replace(heading, epoch=self.epoch, basis=basis_of(peer))
         return pack(told, sent, self.seal.sign)
 
-    def hear(self, data: bytes, key: str, carriers: Any, asked: Vector) -> int:
+    def hear(self, data: bytes, key: str, carriers: Any) -> int:
         """Keep the centre's verdicts, and note what it asks back. How many verdicts came."""
         bundle = unpack(data, Trust(self.realm, self.name, {CENTRE: (key,)}, carriers), verify)
         fresh = plan_import(bundle, Have(), {}, verify).fresh.verdicts
         self.epoch = bundle.header.epoch
         book = self.book
-        book.peer = minus(book.peer, asked)
+        book.peer = heard(Have(book.peer), bundle.header).vector
         for one in fresh:
             held = book.verdicts.get(one.verdict.dot)
             if held is None or held.verdict.seq <= one.verdict.seq:

@@ -91,6 +91,9 @@ def draw_setup(seed: int, node: str = "auto") -> dict[str, Any]:
         name: 0.0 if random.random() < 0.4 else random.random() * most
         for name, most in FAULTS.items()
     }
+    node_every = _draw_node(seed, node)
+    if node_every and devices[0][4] == "new":
+        devices[0][4] = "now"
     return {
         "seed": seed,
         "devices": devices,
@@ -98,7 +101,7 @@ def draw_setup(seed: int, node: str = "auto") -> dict[str, Any]:
         "p256": seed % 50 == 7,
         "snapshot_from": random.choice((1_500, 4_000, 128 * 1024)),
         "counties": random.choice((0, 1, 2)),
-        "node": _draw_node(seed, node),
+        "node": node_every,
     }
 
 
@@ -143,6 +146,8 @@ class Draw:
             return self._save()
         if self._bad("ferry"):
             return self._ferry(world)
+        if world.photos.albums and self.random.random() < 0.3:
+            return self._photo(world)
         if world.replies and roll < 0.75:
             return self._take(world)
         if world.requests and roll < 0.75:
@@ -230,6 +235,16 @@ class Draw:
         count = min(len(world.requests), self.random.choice((1, 1, 2, 3, 5)))
         picks = [self._dev() for _ in range(count)]
         action = {"do": "arrive", "picks": picks, "r": self._r(), "gate": self._r()}
+        return action | self._way() | self._server_trouble()
+
+    def _photo(self, world: World) -> Action:
+        """Mostly by a device that has a photo to send."""
+        living = [one for one in world.handsets if not one.gone]
+        waiting = [n for n, one in enumerate(living) if world.photos.waiting(one)]
+        dev = self.random.choice(waiting) if waiting and self.random.random() < 0.9 else self._dev()
+        action = {"do": "photo", "dev": dev, "r": self._r(), "gate": self._r()}
+        if self.random.random() < 4 * self.luck["crash"]:
+            return action | {"crash": self.random.randrange(5), "after": self.random.random() < 0.5}
         return action | self._way() | self._server_trouble()
 
     def _take(self, world: World) -> Action:

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from sync.bundle import Heading, pack
 from sync.bundle_parts import BundleError, BundleFault, Contents, Coverage, HomeVerdict
-from sync.vector import Vector, decode_vector, vector_of
+from sync.bundle_plan import asked_of
+from sync.vector import vector_of
 from tests.sim.ashore import heal
 from tests.sim.broken import Broken
 from tests.sim.centre import CENTRE, Crashed, Trouble
@@ -107,11 +108,11 @@ class Ferry:
         number, made_at = self.numbers[origin, to], self.world.centre.clock()
         return Heading(self.realm, origin, epoch, number, made_at, to, carrier)
 
-    def stick(self, heading: Heading, data: bytes, asked: Vector | None = None) -> Stick:
+    def stick(self, heading: Heading, data: bytes) -> Stick:
         """The bundle, on a stick or on the wire."""
         revoked = frozenset(one.life for one in self.world.handsets if one.revoked)
         address = (heading.origin, heading.to, heading.number, heading.carrier)
-        stick = Stick(*address, data, msgspec.json.encode(asked or {}), revoked)
+        stick = Stick(*address, data, revoked)
         if stick.carrier:
             self.written = [*self.written, stick][-STICKS_MAX:]
         return stick
@@ -199,8 +200,7 @@ class Ferry:
         if stick.to == CENTRE:
             return self._at_centre(stick, action)
         if county := self.county(stick.to):
-            asked = decode_vector(msgspec.json.decode(stick.asked))
-            return f"{county.hear(stick.data, self.centre_key(), REGISTERED, asked)} verdicts"
+            return f"{county.hear(stick.data, self.centre_key(), REGISTERED)} verdicts"
         handset = self.holder(stick.to)
         return self._at_device(handset, stick.data) if handset else "nobody there"
 
@@ -223,7 +223,7 @@ class Ferry:
         except sqlite3.OperationalError:
             return None
         assert centre.store is not None
-        trouble = centre.store.trouble = world._trouble(action)
+        trouble = centre.store.trouble = world.trouble(action)
         landed: Landed | None = None
         try:
             landed = centre.run(land(centre, stick.data, self.county_keys(), carriers))
@@ -231,7 +231,7 @@ class Ferry:
             world.states["landed_failed"] += 1
         finally:
             centre.store.trouble = Trouble()
-            world._after(trouble, action)
+            world.after(trouble)
             world.model.tail()
         if landed:
             self._check_landed(stick, landed)
@@ -255,9 +255,10 @@ class Ferry:
         """The verdicts of all that the sender named, and what is asked back of it."""
         header = landed.bundle.header
         heading = self.heading(CENTRE, header.origin, landed.epoch, carrier)
+        heading = replace(heading, asks=asked_of(landed.plan.gaps))
         verdicts = Contents(verdicts=tuple(landed.verdicts))
         data = pack(heading, verdicts, self.signer(CENTRE).sign)
-        return self.stick(heading, data, landed.plan.gaps.vector)
+        return self.stick(heading, data)
 
     # --- At a device --------------------------------------------------------------------------
 
@@ -324,7 +325,7 @@ class Ferry:
         if landed is None or action.get("fault") == "lose_reply":
             return "no answer"
         answer = self._answer(landed, None)
-        told = county.hear(answer.data, self.centre_key(), None, landed.plan.gaps.vector)
+        told = county.hear(answer.data, self.centre_key(), None)
         return f"{len(landed.pushed)} pushed, {told} verdicts"
 
     def _heal(self, action: Action) -> str:

@@ -31,14 +31,13 @@ Words = tuple[str, str]
 
 
 class Stick(Struct, frozen=True):
-    """One bundle as it is carried; `asked` are the gaps that go back with an answer."""
+    """One bundle as it is carried."""
 
     origin: str
     to: str
     number: int
     carrier: str | None
     data: bytes
-    asked: bytes = b"{}"
     revoked: frozenset[str] = frozenset()
     """The devices that were revoked when it was written."""
 

@@ -12,8 +12,11 @@ from schema.entities import ENTITIES
 from schema.policies import Policy
 from tests.sim.broken import Broken
 from tests.sim.centre import Centre
+from tests.sim.clocks import Clocks, check_remark
 from tests.sim.entitlement import WITHOUT_RIGHT, Register
+from tests.sim.filings import Dispute, check_open, note_filings
 from tests.sim.guards import check_after, check_guards, check_wait
+from tests.sim.levels import check_level
 
 Key = tuple[str, str]
 Pair = tuple[str, int]
@@ -28,6 +31,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "contact_phone": ("centre", "register/unit"),
     "equipment": ("centre", "register/unit", "actor/operator_person"),
     "equipment_move": ("centre", "register/unit", "actor/@"),
+    "move_ruling": ("centre", "register/unit"),
     "help_call": ("centre", "unit/unit", "actor/@"),
     "help_answer": ("centre", "unit/unit", "actor/caller"),
     "conflict": ("*scopes",),
@@ -146,6 +150,10 @@ class Model:
         self.sides: dict[tuple[str, str], set[str]] = {}
         self.expected: set[Key] = set()
         self.meetings: set[tuple[str, str, str]] = set()
+        self.disputes: dict[str, tuple[str, str] | None] = {}
+        """Of each machine that was filed on: its Conflict to be open, and what stands for now."""
+        self.weighed: set[str] = set()
+        self.waiting_clocks: Clocks = {}
         self.wishes: dict[str, list[dict[tuple[str, str, str], frozenset[str]]]] = {}
         self.kinds: dict[str, int] = {}
         self.register = Register()
@@ -193,7 +201,9 @@ class Model:
         dot = f"{replica}/{lane}/{n}"
         was = self.log.get(dot)
         self.check_line(line)
+        check_remark(self, dot, was)
         check_guards(self, dot)
+        check_level(self, dot)
         if line[6] == "held" and line[5] is not None:
             check_wait(self, dot, line[8])
         if self.said[dot].by >= 0:
@@ -227,6 +237,18 @@ class Model:
     def _expect_row(self, entity: str, id: str) -> None:
         self.expected.add((entity, id))
 
+    def expect_dispute(self, machine: str, found: Dispute | None) -> None:
+        """What people disagree about is in a Conflict, and no other about that machine is open."""
+        wanted = None
+        if found:
+            id = short_hash(["equipment", machine, "position", list(found.dots)])
+            wanted = (id, found.winner)
+            self._expect_row("conflict", id)
+        if self.disputes.get(machine) != wanted:
+            self.count("conflict_move" if wanted else "move_settled")
+        self.disputes[machine] = wanted
+        self.weighed.add(machine)
+
     def _expect_meeting(self, dot: str) -> None:
         """Words about a row that is removed are shown to a person."""
         mutation = self.log[dot].mutation
@@ -245,7 +267,7 @@ class Model:
         if hashlib.sha256(told.encode()).hexdigest() != chain:
             raise Broken("audit_chain", f"line {seq}")
         self.seq, self.chain = seq, chain
-        self._count(verdict)
+        self.count(verdict)
         past = self.log.get(dot)
         if raw is None:
             if past is None or past.verdict not in ("held", "quarantined"):
@@ -258,7 +280,7 @@ class Model:
             self.log[dot] = Line(seq, hash, verdict, code, tags or "", said)
         self._is_fair(dot, self.log[dot])
 
-    def _count(self, kind: str) -> None:
+    def count(self, kind: str) -> None:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
     def _read(self, dot: str, hash: str, raw: bytes) -> dict[str, Any] | None:
@@ -328,6 +350,7 @@ class Model:
         self._expect_reopening(dot, mutation["changes"])
         if mutation["intent"] in ("directive.recall", "target.step", "target.close"):
             self._expect_recall_conflicts(mutation["changes"])
+        note_filings(self, mutation["changes"])
         return touched
 
     def _stubs(self, dot: str, mutation: dict[str, Any], received: int) -> set[Key]:
@@ -443,14 +466,14 @@ class Model:
         return fields
 
     def _expect_conflict(self, fact: Fact, name: str, dot: str) -> None:
-        if name not in ENTITIES[fact.entity].fields or name in self._unsettled_fields(fact):
+        if name not in ENTITIES[fact.entity].fields or name in self.unsettled_fields(fact):
             return
         heads = self.heads(self.every_write(fact, name))
         rivals = any(one.value != heads[0].value for one in heads)
         if rivals and any(one.dot == dot for one in heads):
             dots = sorted(one.dot for one in heads)
             self._expect_row("conflict", short_hash([fact.entity, fact.id, name, dots]))
-            self._count(f"conflict_{ENTITIES[fact.entity].fields[name].policy}")
+            self.count(f"conflict_{ENTITIES[fact.entity].fields[name].policy}")
 
     def _expect_recall_conflicts(self, changes: list[dict[str, Any]]) -> None:
         for change in changes:
@@ -468,7 +491,7 @@ class Model:
             self._expect_row(
                 "conflict", short_hash(["target", step.first["target"], "recall", dots])
             )
-            self._count("conflict_recall")
+            self.count("conflict_recall")
 
     def of_target(self, entity: str, target: str) -> Iterable[Fact]:
         return [
@@ -508,7 +531,11 @@ class Model:
         for id, name, dot in sorted(self.meetings):
             if dot not in self.sides.get((id, name), ()):
                 raise Broken("conflict_unrecorded", f"{dot} meets {name} of {id}")
-            self._count(f"conflict_{name}")
+            self.count(f"conflict_{name}")
+        for machine in self.weighed:
+            conflicts = [doc for (of, _), doc in self.docs.items() if of == "conflict"]
+            check_open(conflicts, self.disputes[machine], machine)
+        self.weighed.clear()
         self.expected.clear()
         self.meetings.clear()
 
@@ -523,7 +550,7 @@ class Model:
         if fact.removed:
             return
         wanted = self.fields_of(fact)
-        for name in self._unsettled_fields(fact):
+        for name in self.unsettled_fields(fact):
             wanted[name] = doc["fields"].get(name)
         if doc["fields"] != wanted:
             wrong = {
@@ -533,10 +560,10 @@ class Model:
             }
             raise Broken("wrong_winner", f"{key} {wrong}")
         open = {name for name in fact.writes if self._is_open(fact, name)}
-        if (set(doc["open"]) ^ open) - self._unsettled_fields(fact):
+        if (set(doc["open"]) ^ open) - self.unsettled_fields(fact):
             raise Broken("wrong_open", f"{key} has {sorted(doc['open'])}, wanted {sorted(open)}")
 
-    def _unsettled_fields(self, fact: Fact) -> set[str]:
+    def unsettled_fields(self, fact: Fact) -> set[str]:
         """Fields of which a write was seen by another one's author and has not come yet."""
         return {
             name
@@ -606,7 +633,7 @@ class Model:
             for key, fact in self.rows.items()
         }
         other.sides = {key: set(dots) for key, dots in self.sides.items()}
-        other.expected, other.meetings = set(), set()
+        other.expected, other.meetings, other.weighed = set(), set(), set()
         other.register, other.revoked = self.register.copy(), set(self.revoked)
         return other
 

@@ -84,7 +84,7 @@ def _run(setup: dict[str, Any], source: Iterable[Any]) -> Outcome:
         found.faults = dict(world.faults)
         found.states = {**world.states, **world.model.kinds}
         found.hash = hashlib.sha256(world.hash.hexdigest().encode()).hexdigest()[:16]
-        world.centre.close()
+        world.close()
     return found
 
 

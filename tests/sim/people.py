@@ -13,7 +13,12 @@ from tests.sim.town import CLOCKS, UNITS
 
 UNIT_STEPS = ("received", "read", "signed", "departed", "arrived", "acting", "reported")
 WORDS = ("a", "b", "c", "d", "e")
+LEVELS = ("I", "II", "III", "IV")
+MOVE_KINDS = ("move", "move", "move", "move", "stop", "resume")
 NUMBERS = ("1000000001", "1000000002", "1000000003")
+LAT_E6, LON_E6 = 44_551_000, 129_633_000
+NORTH_E6 = (None, None, 0, 1_800, 27_000)
+"""Where machines are measured, if they are: here, 200 m and 3 km to the north."""
 
 
 class Wish(Struct):
@@ -91,19 +96,23 @@ def help_call(person: Person) -> Wish | None:
 
 
 def move(person: Person) -> Wish | None:
-    machine = _pick(person, "equipment")
-    if machine is None:
-        return None
+    machine, kind = _pick(person, "equipment"), person.random.choice(MOVE_KINDS)
+    return _filed(person, machine, kind) if machine else None
+
+
+def _filed(person: Person, machine: Row, kind: str) -> Wish:
     fields = {
         "equipment": machine.id,
         "unit": machine.fields["unit"],
-        "kind": person.random.choice(("move", "stop", "resume")),
+        "kind": kind,
         "at": person.now,
         "manager": "m",
         "operator": "o",
         "operator_phone": person.random.choice(NUMBERS),
         "place": person.random.choice(WORDS),
     }
+    if (north := person.random.choice(NORTH_E6)) is not None:
+        fields |= {"lat_e6": LAT_E6 + north, "lon_e6": LON_E6}
     return Wish("move.file", 1, [_create(person, "equipment_move", fields)])
 
 
@@ -181,6 +190,33 @@ def decide(person: Person) -> Wish | None:
     return None
 
 
+def settle(person: Person) -> Wish | None:
+    """Say which filing of a machine's move stands; where nobody contradicts another, do so."""
+    for id in person.device.keys("conflict"):
+        row = person.device.view("conflict", id)
+        if row and _is_of_filings(row.fields):
+            ruling = _create(person, "move_ruling", _ruling(row.fields, person.random, person.now))
+            return Wish("conflict.decide_own", 1, [ruling])
+    filed = _pick(person, "equipment_move")
+    machine = person.device.view("equipment", filed.fields["equipment"]) if filed else None
+    if filed is None or machine is None or filed.actor == person.actor:
+        return move(person)
+    return _filed(person, machine, filed.fields["kind"])
+
+
+def _is_of_filings(conflict: dict[str, Any]) -> bool:
+    return conflict["rule"] == "4.3#12" and conflict["state"] == "open"
+
+
+def _ruling(conflict: dict[str, Any], random: Random, now: int) -> dict[str, Any]:
+    """For one of the filings that a Conflict shows, over those that say otherwise."""
+    told = [side["value"] for side in conflict["sides"]]
+    chosen = random.choice(told)
+    over = [one["filing"] for one in told if one["move"] != chosen["move"]]
+    about = {"equipment": conflict["row_id"], "unit": conflict["unit"], "at": now}
+    return about | {"filing": chosen["filing"], "over": over}
+
+
 def newer(person: Person) -> Wish | None:
     """What only a newer app can mean: an intent, or a field, that this version has not heard of."""
     if person.random.random() < 0.5:
@@ -208,6 +244,7 @@ ACTS: dict[str, Act] = {
     "add_equipment": add_equipment,
     "edit_equipment": edit_equipment,
     "decide": decide,
+    "settle": settle,
 }
 
 REGISTER_ACTS = (
@@ -217,7 +254,7 @@ REGISTER_ACTS = (
 FIELD_ACTS = ("step", "step", "step", "feedback", "stop", "help")
 ACTS_OF = {
     "phone": FIELD_ACTS,
-    "tablet": (*FIELD_ACTS, *REGISTER_ACTS, "move", "move"),
+    "tablet": (*FIELD_ACTS, *REGISTER_ACTS, "move", "settle"),
     "operator": ("move", "move", "help"),
 }
 
@@ -280,7 +317,7 @@ def edit_incident(desk: Desk) -> Wish | None:
     if desk.random.random() < 0.3:
         fields = {"state": desk.random.choice(("open", "closed"))}
     if entity == "incident_summary":
-        fields = {"title": desk.random.choice(WORDS), "level": desk.random.choice(("I", "II"))}
+        fields = {"title": desk.random.choice(WORDS), "level": desk.random.choice(LEVELS)}
     return Wish("incident.edit", 1, [Change("set", entity, row["id"], fields)])
 
 
@@ -380,10 +417,17 @@ def remove_any_contact(desk: Desk) -> Wish | None:
 
 
 def decide_any(desk: Desk) -> Wish | None:
-    open = [key for key, doc in desk.page.docs.items() if doc.get("open") and not doc["removed"]]
+    docs = desk.page.docs
+    open = [key for key, doc in docs.items() if doc.get("open") and not doc["removed"]]
+    open += [
+        key for key, doc in docs.items() if key[0] == "conflict" and _is_of_filings(doc["fields"])
+    ]
     if not open:
         return None
     entity, id = desk.random.choice(sorted(open))
+    if entity == "conflict":
+        fields = _ruling(docs[entity, id]["fields"], desk.random, desk.now)
+        return Wish("conflict.decide", 1, [_fact(desk, "move_ruling", fields)])
     disputed = desk.page.docs[entity, id]["open"]
     name = desk.random.choice(sorted(disputed))
     value = desk.random.choice(disputed[name])["value"]

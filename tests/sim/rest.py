@@ -15,6 +15,8 @@ from tests.sim.model import RANK, Model
 from tests.sim.world import World
 
 ROUNDS_MAX = 9
+PHOTO_STEPS_MAX = 40
+"""More than a device's photos of one world need."""
 DAYS_6_MS = 6 * 24 * 3_600_000
 RULE_FIELD = "4.3#16"
 """The rule of a Conflict about one field; others are about facts that meet."""
@@ -45,7 +47,11 @@ def _everybody_syncs(world: World) -> None:
         if not handset.gone:
             handset.device.audit_all()
             living = [one for one in world.handsets if not one.gone]
-            world.step({"do": "sync", "dev": living.index(handset), "r": 1, "ms": 10})
+            dev = living.index(handset)
+            world.step({"do": "sync", "dev": dev, "r": 1, "ms": 10})
+            for _ in range(PHOTO_STEPS_MAX):
+                if world.photos.waiting(handset):
+                    world.step({"do": "photo", "dev": dev, "r": 0, "ms": 10})
 
 
 def _wait_out_the_held(world: World) -> None:
@@ -60,6 +66,7 @@ def _settled(world: World) -> bool:
         and not handset.unsettled
         and not handset.device.inspect().busy
         and (handset.revoked or not handset.device.inspect().unsure)
+        and not world.photos.waiting(handset)
         for handset in world.handsets
         if not handset.gone
     )
@@ -70,6 +77,7 @@ def _unsettled(world: World) -> str:
         handset.life: [
             *sorted({*handset.device.inspect().outbox, *handset.unsettled})[:3],
             *sorted(handset.device.inspect().unsure)[:3],
+            *[one.sha256 for one in world.photos.waiting(handset)][:3],
         ]
         for handset in world.handsets
         if not handset.gone
@@ -97,6 +105,7 @@ def scan(world: World) -> None:
     _check_conflicts(world.model)
     _check_numbers(world.model)
     _check_progress(world.model)
+    world.photos.check_all()
 
 
 def _check_log(world: World) -> None:

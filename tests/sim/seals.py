@@ -112,6 +112,7 @@ def installed(
         "server.snapshots.TAIL_BYTES_MAX": snapshot_from // 4,
         "server.engine.uuid7": ids,
         "server.accounts.enrolment.uuid7": ids,
+        "server.routes.blob.uuid7": ids,
         "server.engine.load_node": lambda path, replica: SimNode(
             replica, None, kind(b"the key file of the centre")
         ),

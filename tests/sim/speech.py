@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from schema.versions import PROTOCOL_VERSION
+
 
 class _Run(Struct):
     lane: int
@@ -33,7 +35,8 @@ def spoken(body: bytes, speech: str, action: dict[str, Any]) -> bytes:
                 del message[name]
         message["protocol"] = 1
     if speech == "new":
-        message |= {"wishes": [1, {"x": None}], "zeal": "high"}
+        message |= {"protocol": PROTOCOL_VERSION + 1, "wishes": [1, {"x": None}], "zeal": "high"}
+        message["outbox"] |= {"photos": 2}
     return with_raw_runs(body, message)
 
 

@@ -99,7 +99,7 @@ class SyncMachine(RuleBasedStateMachine):
         try:
             come_to_rest(self.world)
         finally:
-            self.world.centre.close()
+            self.world.close()
             self.seals.__exit__(None, None, None)
 
 

@@ -40,6 +40,7 @@ from tests.sim.handset import (
 from tests.sim.model import HONEST_NEVER, Model
 from tests.sim.node_device import NodeDevice, forget_devices
 from tests.sim.people import ACTS, ACTS_OF, CENTRE_ACTS, WORDS, Desk, Page, Wish
+from tests.sim.photos import Photos
 from tests.sim.seals import GONE_MS, Ids
 from tests.sim.speech import split, spoken, with_raw_runs
 from tests.sim.town import ROLES, START_MS, UNITS, WHOSE, founded, person_id, web_user
@@ -95,7 +96,7 @@ class World:
         self.replies: list[Message] = []
         self.page = Page({}, 0)
         self.faults: Counter[str] = Counter()
-        self.states: Counter[str] = Counter()
+        self.states: Counter[str] = Counter({"p256": int(setup["p256"])})
         self.made = 0
         self.enrolments = 0
         self.newest_taken: dict[str, int] = {}
@@ -107,6 +108,7 @@ class World:
         self.healed = False
         self.hash = hashlib.sha256()
         self.ferry = Ferry(self)
+        self.photos = Photos(self)
         self.model.tail()
         if not self.model.seq:
             raise Broken("durability", "the register that was loaded is not there")
@@ -115,12 +117,18 @@ class World:
         for kind, unit, who, skew, speech in setup["devices"]:
             self._enrol(kind, person_id(WHOSE[kind][who], UNITS[unit]), skew, speech)
 
+    def close(self) -> None:
+        """Nothing of it is left."""
+        self.photos.close()
+        self.centre.close()
+
     # --- One action ---------------------------------------------------------------------------
 
     def step(self, action: Action) -> str:
         """Do it, check what can be checked cheaply, and say what came of it."""
         self.now += action.get("ms", 0)
         self.centre.now = self.now
+        self.centre.clocks.clear()
         told = getattr(self, "_" + action["do"])(action)
         self.model.tail()
         self.hash.update(f"{json.dumps(action, sort_keys=True)} {told} {self.model.chain}".encode())
@@ -142,7 +150,7 @@ class World:
             return None
         every = self.setup.get("node", 0)
         # A newer app is not the app that is here.
-        if every and self.enrolments % every == 0 and speech != "new":
+        if every and self.enrolments % every == 1 % every and speech != "new":
             device = NodeDevice(reply, seal, self.now + skew)
         else:
             device = PythonDevice(reply, seal, self.now + skew, speech == "new")
@@ -174,6 +182,8 @@ class World:
             check_words(handset, self.model, [])
             return "no room"
         self._attach_conditions(handset, wish, random)
+        if wish.intent == "feedback.add" and action["r"] % 4:
+            wish.changes[0].fields["photos"] = [self.photos.take(handset, random)]
         raw = handset.device.write(wish.intent, wish.lane, wish.changes, clock)
         said = remember(handset, self.model, wish, raw)
         check_words(handset, self.model, [])
@@ -194,6 +204,10 @@ class World:
         for one in guard:
             self.states[f"guard_{one.check}"] += 1
         self.states["after"] += len(after)
+
+    def _photo(self, action: Action) -> str:
+        """A device goes on with a photo."""
+        return self.photos.step(action, self._handset(action))
 
     # --- The network --------------------------------------------------------------------------
 
@@ -260,10 +274,10 @@ class World:
         return " ".join(str(status) for _, (status, _) in answers)
 
     def _serve(self, bodies: list[Any], chosen: list[Message], action: Action) -> list[Any]:
-        trouble, before = self._trouble(action), self.model.seq
+        trouble, before = self.trouble(action), self.model.seq
         self.centre.on_reply = self._hear
         answers = self.centre.run(self.centre.deliver(bodies, trouble))
-        self._after(trouble, action)
+        self.after(trouble)
         self.model.tail()
         for one in chosen:
             if sum(other.life == one.life for other in chosen) == 1:
@@ -425,12 +439,12 @@ class World:
 
     # --- The centre's own process -------------------------------------------------------------
 
-    def _trouble(self, action: Action) -> Trouble:
+    def trouble(self, action: Action) -> Trouble:
         trouble = Trouble(action.get("crash"), action.get("after", False), action.get("gate"))
         self.centre.db.room = action.get("room")
         return trouble
 
-    def _after(self, trouble: Trouble, action: Action) -> None:
+    def after(self, trouble: Trouble) -> None:
         if trouble.crashed:
             self.faults[f"crash_{trouble.crashed}"] += 1
         self.centre.db.room = None
@@ -483,11 +497,11 @@ class World:
 
     def _act(self, act: Any, changes: list[Change], seen: Any, action: Action) -> str:
         self.model.wish(json.loads(msgspec.json.encode(changes)), seen)
-        trouble = self._trouble(action)
+        trouble = self.trouble(action)
         try:
             self.centre.run(self.centre.open())
         except sqlite3.OperationalError:
-            self._after(trouble, action)
+            self.after(trouble)
             return "full"
         assert self.centre.store is not None
         self.centre.store.trouble = trouble
@@ -502,7 +516,7 @@ class World:
             told = "full"
         finally:
             self.centre.store.trouble = Trouble()
-            self._after(trouble, action)
+            self.after(trouble)
         self.model.tail()
         self.model.wishes.clear()
         if told != "crashed" and told != "full" and verdict.dot not in self.model.log:
@@ -589,6 +603,7 @@ class World:
         self.centre.restore(backup.image, self.ids(self.now))
         self.model = self.models[self.centre.epoch()] = backup.model.copy()
         self.page = Page({}, 0)
+        self.photos.restored()
         self.faults["restore"] += 1
         self.states["lost_lines"] += len(lost)
         for handset in self.handsets:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from schema.wire import Row, Verdict
-from server.store.protocol import Commit
+from server.store.protocol import Commit, Span, walk_kind
 from server.store.sqlite import UnsafeSettings, connect, open_store
 from sync.digest import digest_of, total
 from sync.known import Entry
@@ -214,7 +214,7 @@ async def test_what_is_forgotten_is_told_to_nobody_and_changes_no_sum(store):
         )
     )
     before = await store.read(lambda txn: txn.digests("unit/u1"))
-    await store.write(lambda txn: txn.forget(3))
+    await store.write(lambda txn: txn.forget(0, 3, 100))
     part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
     assert (part.page.rows, part.page.out) == ([], [])
     assert await store.read(lambda txn: txn.digests("unit/u1")) == before
@@ -299,3 +299,62 @@ async def test_other_tools_can_open_the_file(store):
     await store.write(lambda txn: txn.commit([commit(1, signed(1))]))
     tables = Database(store.path).table_names()
     assert {"head", "log", "row", "member", "side"} <= set(tables)
+
+
+async def test_a_part_of_a_kind_comes_in_the_order_of_its_keys_from_either_end(store):
+    def work(txn):
+        for key in ("a 1", "a 2", "a 3", "b 1"):
+            txn.put("line", key, {"of": key})
+
+    await store.write(work)
+    read = store.read
+    assert list(await read(lambda txn: txn.some(Span("line", "a "), 0, 2))) == ["a 1", "a 2"]
+    assert list(await read(lambda txn: txn.some(Span("line", "a "), 2, 2))) == ["a 3"]
+    newest = Span("line", "a ", low="a 2", newest=True)
+    assert list(await read(lambda txn: txn.some(newest, 0, 9))) == ["a 3", "a 2"]
+    assert await read(lambda txn: txn.count_in(newest)) == 2
+    assert await read(lambda txn: txn.count_in(Span("line", ""))) == 4
+
+
+async def test_a_walk_meets_every_record_once_while_others_are_written(store, monkeypatch):
+    monkeypatch.setattr("server.store.protocol.SLICE", 2)
+    keys = [" 1", "a", "a ", "a 1", "b", "示例"]
+
+    def work(txn):
+        for key in keys:
+            txn.put("line", key, {"of": key})
+        met = []
+        for key, doc in walk_kind(txn, "line"):
+            met.append(key)
+            txn.put("met", doc["of"], {})
+        return met
+
+    assert await store.write(work) == keys
+
+
+async def test_a_walk_meets_every_row_once_while_others_are_written(store, monkeypatch):
+    monkeypatch.setattr("server.store.sqlite.WALKED", 2)
+    await store.write(lambda txn: txn.commit([commit(n, signed(n)) for n in range(1, 6)]))
+
+    def work(txn):
+        met = []
+        for stored in txn.walk("step"):
+            met.append(stored.row.id)
+            txn.put("met", stored.row.id, {})
+        return met
+
+    assert await store.write(work) == [f"s{n}" for n in range(1, 6)]
+
+
+async def test_it_is_known_whether_a_row_has_left_a_scope_since(store):
+    async def left(after, scope="unit/u1"):
+        return await store.read(lambda txn: txn.has_left(scope, 0, after))
+
+    await committed(store, commit(1, signed(1)), commit(2, signed(2)))
+    assert not await left(0)
+    await committed(store, commit(3, members=[Member("unit/u1", 0, "step", "s1", False)]))
+    assert await left(2) and not await left(3) and not await left(0, "unit/u2")
+    gone = signed(2)
+    removed = replace(gone, row=replace(gone.row, removed=True))
+    await committed(store, commit(4, removed))
+    assert await left(3)

@@ -12,7 +12,7 @@ from schema.words import LANGUAGES, say
 from sync import bundle as container
 from sync.bundle import MAGIC, header_of, pack, unpack
 from sync.bundle_page import Said, page_of
-from sync.bundle_parts import BundleError, BundleFault, Contents, Coverage, coverage_of
+from sync.bundle_parts import BundleError, BundleFault, Contents, Coverage, Have, coverage_of
 from tests.sync.bundles import (
     CITY,
     CITY_KEY,
@@ -111,6 +111,21 @@ def test_mutations_keep_their_exact_bytes_and_arrival_times():
     run = replace(run, arrived=({COUNTY: 5}, {COUNTY: 6, CITY: 9}))
     data = pack(heading(), Contents((run,)), signer(CITY_KEY))
     assert opened(data).contents.runs == (run,)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        Have({"tab": {"9": [[1, 3]]}}),
+        Have(seqs={CITY: {EPOCH: [[0, 3]]}}),
+        Have(blobs={"ab": {"4": [[3, 2]]}}),
+        Have(blobs={"ab": {"4": [[-1, 2]]}}),
+    ],
+)
+def test_no_bundle_asks_for_what_cannot_be(asks):
+    with pytest.raises(BundleError) as caught:
+        pack(heading(asks=asks), contents(), signer(CITY_KEY))
+    assert caught.value.fault == BundleFault.HEADER
 
 
 def test_a_bundle_of_nothing_is_a_bundle():

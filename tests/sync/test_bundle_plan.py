@@ -10,7 +10,16 @@ from sync import bundle_plan
 from sync.bundle import Trust, pack, unpack
 from sync.bundle_frames import size_of
 from sync.bundle_parts import BundleError, BundleFault, Chunk, Contents, SignedRun
-from sync.bundle_plan import Have, basis_of, lacking, plan_export, plan_import, runs_of
+from sync.bundle_plan import (
+    Have,
+    asked_of,
+    basis_of,
+    heard,
+    lacking,
+    plan_export,
+    plan_import,
+    runs_of,
+)
 from sync.known import Arrival
 from sync.mutation import encode_mutation, hash_of
 from sync.vector import union
@@ -195,6 +204,28 @@ def test_a_lost_bundle_shows_as_a_gap_and_is_filled_when_it_comes():
     assert late.gaps == Have(missing.vector, missing.seqs)
     filled = taken(two, late.after)
     assert taken(three, filled.after).gaps.vector == {}
+
+
+def asking(gaps):
+    """A bundle that brings nothing, and asks for what is lacking."""
+    data = pack(heading(asks=asked_of(gaps)), Contents(), signer(CITY_KEY))
+    return unpack(data, TRUST, verify).header
+
+
+def test_what_a_lost_bundle_brought_is_asked_back_by_the_answer_and_sent_again():
+    first, lost, third = exported(NOTHING, LARGEST * 4)[:3]
+    gaps = taken(third, taken(first).after).gaps
+    assert as_set(gaps) == as_set(had_with(lost.contents)) - as_set(Have(blobs=WHOLE.blobs))
+    peer = heard(WHOLE, asking(gaps))
+    assert as_set(lacking(WHOLE, peer)) == as_set(gaps)
+    assert as_set(had_with(plan_export(STOCK, peer).contents)) >= as_set(gaps)
+    assert heard(WHOLE, asking(NOTHING)) == WHOLE
+
+
+def test_the_rest_of_a_blob_that_began_to_come_is_asked_back():
+    begun = bundle_of(Contents(chunks=(chunk(b"ab", 0, 6), chunk(b"f", 5, 6))))
+    [(sha256, wanted)] = asking(taken(begun).gaps).asks.blobs.items()
+    assert (sha256, wanted) == (begun.contents.chunks[0].sha256, {"6": [[2, 4]]})
 
 
 # --- Runs that prove nothing ------------------------------------------------------------------

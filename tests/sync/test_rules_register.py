@@ -1,5 +1,7 @@
 """The numbered rules about levels, machines, contacts, people and clocks; see `test_rules.py`."""
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,12 +12,13 @@ from schema.entities import ENTITIES
 from schema.roles import Role
 from schema.scopes import granted, scopes_of
 from schema.tags import Tag
-from schema.versions import DRIFT_MS_MAX
+from schema.versions import CLOCK_OFF_MS_MAX, DRIFT_MS_MAX
 from schema.wire import Change
 from sync.known import Rights, Session
 from sync.moves import whereabouts
 from sync.push import plan_push
 from sync.rows import base_of
+from sync.stamp import is_off
 from tests.sync.builders import NOW, arrival, known, row, step, target
 
 MINUTE = 60_000
@@ -115,6 +118,7 @@ def with_machine():
     card = {"unit": "u1", "kind": "crane", "name": "示例吊车", "status": "available"}
     world = known(row("unit", "u1", {"name": "甲"}), row("equipment", "e1", card))
     world.sessions["op", "op"] = Session("op", "u1", frozenset({Role.OPERATOR}))
+    world.sessions["duty2", "duty2"] = Session("duty2", "u1", frozenset({Role.DUTY}))
     return world
 
 
@@ -129,8 +133,12 @@ def filed(who, n, at, place=None, north=None, **more):
 
 def seen(*filings, now=LATER):
     world = with_machine()
-    assert {one[0] for one in judge(world, *filings, now=now)} == {"applied"}
-    return whereabouts(world.of("equipment_move", "e1"))
+    assert {one[0] for one in judge(world, *filings, now=now)} <= {"applied", "merged"}
+    return whereabouts_in(world)
+
+
+def whereabouts_in(world):
+    return whereabouts(world.of("equipment_move", "e1"), world.of("move_ruling", "e1"))
 
 
 def test_rule_12_two_people_who_file_one_place_and_time_are_two_witnesses_of_one_move():
@@ -157,6 +165,164 @@ def test_rule_12_the_owner_s_duty_room_holds_both_filings():
     for made in world.of("equipment_move", "e1"):
         scopes = scopes_of(ENTITIES["equipment_move"], made.fields, made.actor)
         assert set(scopes) & set(duty_room) >= {"register/u1"}
+
+
+def test_rule_12_two_phones_a_minute_and_three_kilometres_apart_contradict_and_make_no_jump():
+    found = seen(filed("op", 1, 0, None, 3 * KM), filed("duty", 1, MINUTE, None, 0))
+    assert [point.flag for point in found.track] == ["", ""]
+    assert (found.position["move"], found.position["to_check"]) == ("duty1", ["op1"])
+
+
+def test_rule_12_nobody_bears_witness_to_a_place_that_its_filer_has_left():
+    found = seen(
+        filed("op", 1, 0, "桥东"),
+        filed("op", 2, 30 * MINUTE, "桥西"),
+        filed("duty", 1, 40 * MINUTE, "桥东"),
+    )
+    assert [[one.filing for one in move.points] for move in found.moves] == [
+        ["op1"],
+        ["op2"],
+        ["duty1"],
+    ]
+    assert (found.position["move"], found.position["to_check"]) == ("duty1", ["op2"])
+
+
+def contradicted(*more):
+    """A machine that its operator measured in the east, and the duty room says is in the west."""
+    world = with_machine()
+    verdicts = judge(world, filed("op", 1, 0, "桥东", 0), filed("duty", 1, 0, "桥西"), *more)
+    assert [one[0] for one in verdicts[:2]] == ["applied", "merged"]
+    return world
+
+
+def open_conflicts(world):
+    """The filings of each dispute that waits for a person."""
+    waiting = [one.fields for one in conflicts(world) if one.fields["state"] == "open"]
+    return [sorted(side["value"]["filing"] for side in one["sides"]) for one in waiting]
+
+
+def ruling(who, n, filing, *over, at=LATER, **more):
+    fields = {"equipment": "e1", "unit": "u1", "filing": filing, "over": list(over), "at": at}
+    intent = "conflict.decide" if who == "lead" else "conflict.decide_own"
+    change = Change("create", "move_ruling", f"r-{who}{n}", fields)
+    return arrival(who, 1, n, intent, change, **more)
+
+
+def test_rule_12_filings_that_contradict_each_other_leave_a_conflict_for_the_owner_unit():
+    [found] = conflicts(contradicted())
+    told = found.fields
+    assert (told["rule"], told["row_entity"], told["row_id"]) == ("4.3#12", "equipment", "e1")
+    assert (told["state"], told["needs"], told["unit"]) == ("open", "unit", "u1")
+    assert told["scopes"] == ["centre", "register/u1"]
+    assert [(side["actor"], side["value"]["place"]) for side in told["sides"]] == [
+        ("duty", "桥西"),
+        ("op", "桥东"),
+    ]
+    assert told["winner"] == "op/1/1"
+    assert found.arrived == LATER
+
+
+def test_rule_12_the_conflict_is_the_same_one_whichever_filing_came_first():
+    world = with_machine()
+    judge(world, filed("duty", 1, 0, "桥西"))
+    judge(world, filed("op", 1, 0, "桥东", 0))
+    assert [one.id for one in conflicts(world)] == [one.id for one in conflicts(contradicted())]
+    dots = ["duty/1/1", "op/1/1"]
+    named = f'["equipment","e1","position",["{dots[0]}","{dots[1]}"]]'
+    assert conflicts(world)[0].id == sha256(named.encode()).hexdigest()[:32]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        filed("duty", 1, 20 * MINUTE, "桥东", KM // 3),
+        filed("op", 2, 20 * MINUTE, "桥西"),
+        filed("duty", 1, 121 * MINUTE, "桥西"),
+        filed("duty", 1, 0, "桥西", kind="stop"),
+        filed("duty", 1, 0),
+    ],
+    ids=["same place", "same person", "another time", "another kind", "no place"],
+)
+def test_rule_12_what_does_not_contradict_leaves_no_conflict(second):
+    world = with_machine()
+    assert judge(world, filed("op", 1, 0, "桥东", 0), second) == [("applied", None, ())] * 2
+    assert conflicts(world) == []
+
+
+def test_rule_12_a_filing_that_changes_nothing_about_a_dispute_leaves_its_conflict_alone():
+    world = contradicted()
+    before = conflicts(world)
+    assert judge(world, filed("op", 2, -300 * MINUTE, "桥南")) == [("applied", None, ())]
+    assert conflicts(world) == before
+
+
+def test_rule_12_a_further_filing_takes_the_place_of_the_conflict_before():
+    world = contradicted(filed("duty2", 1, MINUTE, "桥南"))
+    assert [one.fields["state"] for one in conflicts(world)] == ["superseded", "open"]
+    assert open_conflicts(world) == [["duty1", "duty21", "op1"]]
+
+
+def test_rule_12_who_puts_their_own_filing_right_ends_the_dispute():
+    world = contradicted(filed("duty", 2, MINUTE, "桥东"))
+    assert [one.fields["state"] for one in conflicts(world)] == ["superseded"]
+    assert whereabouts_in(world).position["witnesses"] == ["op", "duty"]
+
+
+@pytest.mark.parametrize("who", ["duty", "lead"])
+def test_rule_12_the_owner_unit_or_the_centre_says_which_filing_stands(who):
+    world = contradicted()
+    assert judge(world, ruling(who, 9, "duty1", "op1")) == [("applied", None, ())]
+    found = whereabouts_in(world)
+    assert (found.position["move"], found.position["to_check"]) == ("duty1", [])
+    assert [point.flag for point in found.track] == ["", "ruled"]
+    [told] = [one.fields for one in conflicts(world)]
+    assert (told["state"], told["decided_by"], told["winner"]) == ("decided", who, "duty/1/1")
+    assert told["decided_at"] == LATER
+
+
+def test_rule_12_a_ruling_settles_only_what_its_author_saw():
+    world = contradicted(filed("duty2", 1, MINUTE, "桥南"))
+    judge(world, ruling("duty", 9, "op1", "duty1"))
+    assert open_conflicts(world) == [["duty21", "op1"]]
+    assert [one.fields["state"] for one in conflicts(world)] == ["superseded", "superseded", "open"]
+
+
+def test_rule_12_the_newest_ruling_on_a_filing_counts():
+    world = contradicted()
+    judge(world, ruling("duty", 9, "duty1", "op1"))
+    judge(world, ruling("lead", 9, "op1", "duty1", at=LATER + 1), now=LATER + 1)
+    assert whereabouts_in(world).position["move"] == "op1"
+    assert open_conflicts(world) == []
+
+
+def test_rule_12_a_ruling_against_somebody_s_newest_filing_does_not_bring_back_an_older_one():
+    world = contradicted(filed("op", 2, MINUTE, "桥南", KM))
+    judge(world, ruling("duty", 9, "duty1", "op2"))
+    assert (whereabouts_in(world).position["move"], open_conflicts(world)) == ("duty1", [])
+
+
+def test_rule_12_a_machine_with_a_long_history_is_weighed_by_its_newest_filings():
+    old = [filed("op", n, -n * 180 * MINUTE, "桥南") for n in range(2, 300)]
+    world = with_machine()
+    judge(world, *old)
+    judge(world, filed("op", 1, 0, "桥东", 0), filed("duty", 1, 0, "桥西"))
+    assert open_conflicts(world) == [["duty1", "op1"]]
+
+
+@pytest.mark.parametrize(
+    ("who", "code"), [("op", Code.NO_RIGHT), ("other", Code.NOT_YOURS), ("phone", Code.NO_RIGHT)]
+)
+def test_rule_12_nobody_else_rules_on_a_unit_s_filings(who, code):
+    world = contradicted()
+    assert judge(world, ruling(who, 9, "duty1", "op1")) == [("refused", code, ())]
+    assert whereabouts_in(world).position["move"] == "op1"
+
+
+def test_rule_12_of_a_machine_that_is_gone_nothing_is_left_to_decide():
+    world = contradicted()
+    judge(world, arrival("duty", 2, 1, "equipment.edit", Change("remove", "equipment", "e1")))
+    judge(world, filed("duty2", 1, MINUTE, "桥南"))
+    assert open_conflicts(world) == []
 
 
 def test_rule_13_a_point_that_comes_late_fills_the_track_and_leaves_the_position():
@@ -345,6 +511,27 @@ def test_rule_26_a_stamp_too_far_ahead_is_replaced_at_receipt_and_says_so(ahead,
     assert judge(world, stamped("duty", 1, "111", LATER + ahead)) == [("applied", None, tags)]
     kept = world.rows["contact_phone", "p1"].row.writes["number"][0]
     assert kept == f"{LATER if tags else LATER + ahead:012x}-0000-duty"
+
+
+@pytest.mark.parametrize("off", [CLOCK_OFF_MS_MAX, -CLOCK_OFF_MS_MAX])
+def test_rule_26_a_clock_more_than_two_minutes_off_is_wrong(off):
+    beyond = off + (1 if off > 0 else -1)
+    assert (is_off(NOW + off, NOW), is_off(NOW + beyond, NOW)) == (False, True)
+    assert not is_off(0, NOW), "a request that told none"
+
+
+def test_rule_26_what_a_device_with_a_wrong_clock_sends_says_so_and_stands_as_it_is():
+    world = with_phone()
+    said = replace(stamped("duty", 1, "111", LATER), clock_off=True)
+    assert judge(world, said) == [("applied", None, (Tag.CLOCK_OFF,))]
+    kept = world.rows["contact_phone", "p1"].row.writes["number"][0]
+    assert kept == f"{LATER:012x}-0000-duty"
+
+
+def test_rule_26_a_stamp_far_ahead_and_a_wrong_clock_are_two_remarks():
+    world = with_phone()
+    said = replace(stamped("duty", 1, "111", LATER + DRIFT_MS_MAX + 1), clock_off=True)
+    assert judge(world, said) == [("applied", None, (Tag.CLOCK_AHEAD, Tag.CLOCK_OFF))]
 
 
 def test_rule_26_a_slow_clock_does_not_lose_to_what_its_author_had_seen():

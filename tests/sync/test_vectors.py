@@ -130,9 +130,10 @@ def check_moves(case: Case) -> None:
         for a, b in ((case["a"], case["b"]), (case["b"], case["a"])):
             assert is_within(tuple(a), tuple(b), case["metres"]) == case["near"]
         return
-    filings = [row(one) for one in case["filings"]]
+    filings, rulings = ([row(one) for one in case.get(name, ())] for name in ("filings", "rulings"))
     for order in (filings, filings[::-1], filings[1:] + filings[:1]):
-        found = whereabouts(order)
+        rulings = rulings[::-1]
+        found = whereabouts(order, rulings)
         assert found.position == case["position"]
         assert [[one.filing for one in move.points] for move in found.moves] == case["moves"]
         assert [one.filing for one in found.track] == case["track"]

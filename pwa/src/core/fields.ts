@@ -8,10 +8,9 @@ import {
   THUMB_BYTES_MAX,
   TIME_MS_MAX,
   TIME_MS_MIN,
-  type FieldSpec,
-  type Kind,
   type Value,
 } from './contract.ts';
+import type { FieldSpec, Kind } from './tables.ts';
 
 const PHOTO_PARTS = new Set(['sha256', 'size', 'type', 'thumb']);
 const SHA256_LENGTH = 64;

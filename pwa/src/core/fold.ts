@@ -1,8 +1,9 @@
 /** Progress and clocks: folds of facts, computed the same way on both sides. */
 
 import { byText } from './canonical.ts';
-import { RANKS, STEPS, type Row, type StepName } from './contract.ts';
+import type { Row } from './contract.ts';
 import { RULE_RECALL_ARRIVED, RULE_RECALL_BLIND, recallRule } from './recall.ts';
+import { RANKS, STEPS, type StepName } from './tables.ts';
 
 export const FIRST_ROUND = 1;
 
@@ -57,8 +58,6 @@ export interface Facts {
   rulings: readonly Row[];
   feedback: readonly Row[];
 }
-
-export const NO_FACTS: Facts = { steps: [], rounds: [], recalls: [], stops: [], rulings: [], feedback: [] };
 
 type Marks = Partial<Record<StepName, Mark>>;
 
@@ -176,24 +175,4 @@ const isProgress = (feedback: Row): boolean => feedback.fields.kind === 'progres
 /** Late: still running past its due time, or met after it. */
 export function overdue(clock: Clock, nowMs: number): boolean {
   return (clock.met ?? nowMs) > clock.due;
-}
-
-export type DirectiveState =
-  'issued' | 'part_signed' | 'all_signed' | 'acting' | 'to_review' | 'closed' | 'recalling' | 'recalled';
-
-/**
- * The header of an order, derived from its targets, never stored.
- *
- * It stays `recalling` while somebody may still be moving because the recall has not reached them.
- */
-export function directiveState(states: readonly Pick<Progress, 'recall' | 'rank'>[]): DirectiveState {
-  const ranks = states.filter((one) => ['none', 'accepted', 'contested'].includes(one.recall)).map((one) => one.rank);
-  const stopping = states.some((one) => one.recall === 'recalling');
-  if (!states.length) return 'issued';
-  const [low, high] = [Math.min(...ranks), Math.max(...ranks)];
-  if (!ranks.length || low >= RANKS.closed!) return stopping ? 'recalling' : ranks.length ? 'closed' : 'recalled';
-  if (low >= RANKS.reported!) return 'to_review';
-  if (high >= RANKS.departed!) return 'acting';
-  if (low >= RANKS.signed!) return 'all_signed';
-  return high >= RANKS.signed! ? 'part_signed' : 'issued';
 }

@@ -6,8 +6,9 @@
  */
 
 import { byText, canonical } from './canonical.ts';
-import type { Policy, Value } from './contract.ts';
+import type { Value } from './contract.ts';
 import { splitDot } from './mutation.ts';
+import type { Policy } from './tables.ts';
 
 /** One write of one field: who wrote it, on what it was based, and what it says. */
 export interface Write {

@@ -29,8 +29,8 @@ const MILLION = 1_000_000;
 /**
  * One filing on the track, at its observed time.
  *
- * `flag` is why it does not count; empty for what is believed. With a flag of `accuracy` its words still count, if it
- * has any.
+ * `flag` is why it does not count, `ruled` when a person ruled against it; empty for what is believed. With a flag of
+ * `accuracy` its words still count, if it has any.
  */
 export interface Point {
   filing: string;
@@ -43,7 +43,7 @@ export interface Point {
   lon_e6: number | null;
   accuracy_m: number | null;
   dot: string;
-  flag: '' | 'speed' | 'accuracy';
+  flag: '' | 'speed' | 'accuracy' | 'ruled';
 }
 
 /** One statement of where a machine went, and all who made it, each once. */
@@ -78,15 +78,26 @@ export interface Whereabouts {
 export type Fix = readonly [number, number];
 
 /**
- * Fold one machine's filings. The order in which they came makes no difference.
+ * Fold one machine's filings, and what people ruled on them. Their order makes no difference.
  *
  * Late filings fill the track; nothing on it is ever left out.
  */
-export function whereabouts(filings: readonly Row[]): Whereabouts {
-  const known = filings.map(pointOf).filter((point) => point.place || hasFix(point));
+export function whereabouts(filings: readonly Row[], rulings: readonly Row[] = []): Whereabouts {
+  const out = ruledOut(rulings);
+  const known = filings.map((row) => pointOf(row, out)).filter((point) => point.place || hasFix(point));
   const track = judged(known.sort(byOrder));
   const moves = movesOf(track.filter(counts));
-  return { position: moves.length ? positionIn(moves) : null, moves, track };
+  return { position: moves.length ? positionIn(moves, track) : null, moves, track };
+}
+
+/** The filings against which the newest ruling that names them was made. */
+function ruledOut(rulings: readonly Row[]): Set<string> {
+  const out = new Set<string>();
+  for (const { fields } of [...rulings].sort((a, b) => observed(a) - observed(b) || byText(a.dot, b.dot))) {
+    for (const id of fields.over as string[]) out.add(id);
+    out.delete(fields.filing);
+  }
+  return out;
 }
 
 /** When a filing was observed, its claim held to shortly after it arrived. */
@@ -105,7 +116,7 @@ export function isWithin(a: Fix, b: Fix, metres: number): boolean {
   return north * north + east * east <= metres * metres;
 }
 
-function pointOf(row: Row): Point {
+function pointOf(row: Row, out: ReadonlySet<string>): Point {
   const { kind, place, lat_e6, lon_e6, accuracy_m } = row.fields;
   return {
     filing: row.id,
@@ -118,7 +129,7 @@ function pointOf(row: Row): Point {
     lon_e6: lon_e6 ?? null,
     accuracy_m: accuracy_m ?? null,
     dot: row.dot,
-    flag: '',
+    flag: out.has(row.id) ? 'ruled' : '',
   };
 }
 
@@ -134,24 +145,38 @@ function fixOf({ flag, lat_e6, lon_e6 }: Point): Fix | null {
 /** The track with its flags. A jump is doubted until a second point confirms it. */
 function judged(track: readonly Point[]): Point[] {
   const found: Point[] = [];
-  let believed: Point | null = null;
+  const believed: Point[] = [];
   let doubted: number | null = null;
   for (const [n, point] of track.entries()) {
     found.push(point);
-    if (!hasFix(point)) continue;
+    if (point.flag || !hasFix(point)) continue;
     if ((point.accuracy_m ?? 0) > ACCURACY_M_MAX) {
       found[n] = { ...point, flag: 'accuracy' };
-    } else if (believed === null || reaches(believed, point)) {
-      [believed, doubted] = [point, null];
-    } else if (doubted !== null && reaches(track[doubted]!, point)) {
-      found[doubted] = track[doubted]!;
-      [believed, doubted] = [point, null];
-    } else {
-      found[n] = { ...point, flag: 'speed' };
-      doubted = n;
+      continue;
     }
+    const before = beforeIn(believed, point);
+    if (before && !reaches(before, point)) {
+      if (doubted === null || !reaches(track[doubted]!, point)) {
+        [found[n], doubted] = [{ ...point, flag: 'speed' }, n];
+        continue;
+      }
+      found[doubted] = track[doubted]!;
+    }
+    believed.push(point);
+    doubted = null;
   }
   return found;
+}
+
+/**
+ * The newest believed point that this one must have been reached from.
+ *
+ * What other people say of the same time may contradict it; that makes no jump of it.
+ */
+function beforeIn(believed: readonly Point[], point: Point): Point | null {
+  for (const one of [...believed].reverse())
+    if (one.actor === point.actor || point.at - one.at > OVERLAP_MS) return one;
+  return null;
 }
 
 /** True when a machine can have gone from one point to the other in the time between. */
@@ -164,21 +189,24 @@ function reaches(earlier: Point, later: Point): boolean {
 /** Filings of different people at one place and time are one move with several witnesses. */
 function movesOf(points: readonly Point[]): Move[] {
   const groups: Point[][] = [];
+  const newest = new Map<string, Point>();
   for (const point of points) {
-    const group = joined(groups, point);
+    const group = joined(groups, point, newest);
     if (group) group.push(point);
     else groups.push([point]);
+    newest.set(point.actor, point);
   }
   return groups.map((group) => ({ points: group }));
 }
 
-/** The newest group that this filing bears witness to. */
-function joined(groups: readonly Point[][], point: Point): Point[] | null {
+/** The newest group that this filing bears witness to: nobody in it has said more since. */
+function joined(groups: readonly Point[][], point: Point, newest: ReadonlyMap<string, Point>): Point[] | null {
   for (const group of [...groups].reverse()) {
     const first = group[0]!;
     if (point.at - first.at > OVERLAP_MS) break;
-    const known = group.some((one) => one.actor === point.actor);
-    if (!known && point.kind === first.kind && samePlace(first, point)) return group;
+    const stands = group.every((one) => newest.get(one.actor) === one);
+    const own = group.some((one) => one.actor === point.actor);
+    if (stands && !own && point.kind === first.kind && samePlace(first, point)) return group;
   }
   return null;
 }
@@ -201,8 +229,8 @@ function bestOf({ points }: Move): Point {
 }
 
 /** The newest move, unless another person measured where it only says so. */
-function positionIn(moves: readonly Move[]): Position {
-  const standing = standingOf(moves);
+function positionIn(moves: readonly Move[], track: readonly Point[]): Position {
+  const standing = standingOf(moves, track);
   const newest = newestOf(standing);
   const rivals = standing.filter((move) => contradicts(move, newest));
   const measured = [newest, ...rivals].filter((move) => fixOf(bestOf(move)));
@@ -224,11 +252,16 @@ function positionIn(moves: readonly Move[]): Position {
   };
 }
 
-/** The moves that none of their own people followed by another. */
-function standingOf(moves: readonly Move[]): Move[] {
-  const newest = new Map<string, Move>();
-  for (const move of [...moves].sort(byLast)) for (const { actor } of move.points) newest.set(actor, move);
-  return moves.filter((move) => move.points.every(({ actor }) => newest.get(actor) === move));
+/**
+ * The moves that none of their own people followed by another, were it ruled against.
+ *
+ * All of them where somebody ruled for none of these.
+ */
+function standingOf(moves: readonly Move[], track: readonly Point[]): readonly Move[] {
+  const newest = new Map<string, Point>();
+  for (const point of track) if (counts(point) || point.flag === 'ruled') newest.set(point.actor, point);
+  const standing = moves.filter((move) => move.points.every((one) => newest.get(one.actor) === one));
+  return standing.length ? standing : moves;
 }
 
 /** Two statements of one kind about one time, and not of one place. */

@@ -1,18 +1,10 @@
 /** Mutations as bytes: dots, hashes, the chain of one lane, and what a signature covers. */
 
-import {
-  CHANGES_PER_MUTATION_MAX,
-  ENTITIES,
-  INTENTS,
-  LANES,
-  type Change,
-  type Code,
-  type EntitySpec,
-  type Mutation,
-} from './contract.ts';
+import { CHANGES_PER_MUTATION_MAX, LANES, type Change, type Mutation } from './contract.ts';
 import { holds, isAscii, isPlain } from './fields.ts';
 import { sha256Hex } from './sha256.ts';
 import { decodeStamp } from './stamp.ts';
+import { ENTITIES, INTENTS, type Code, type EntitySpec } from './tables.ts';
 
 /** `prev` of the first mutation of a lane. */
 export const FIRST_PREV = '';

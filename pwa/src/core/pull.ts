@@ -1,7 +1,6 @@
 /** How a device takes a page, and how far it has come. */
 
-import type { Cursors, Row } from './contract.ts';
-import { keyOf, type Key } from './rows.ts';
+import type { Cursors } from './contract.ts';
 
 /** The cursors once everything of (scope, lane) up to `seq` is stored. Never moves back. */
 export function advance(cursors: Cursors, scope: string, lane: number, seq: number): Cursors {
@@ -18,14 +17,4 @@ export function reached(cursors: Cursors, lane: number): number {
 /** A row of this seq replaces the one held: it is not older, for entering a scope changes no seq. */
 export function replaces(seq: number, heldSeq: number | null): boolean {
   return heldSeq === null || seq >= heldSeq;
-}
-
-/** The rows of a page that are not older than those held: entering a scope changes no seq. */
-export function takeRows(held: ReadonlyMap<Key, Row>, rows: readonly Row[]): Map<Key, Row> {
-  const taken = new Map<Key, Row>();
-  for (const row of rows) {
-    const key = keyOf(row.entity, row.id);
-    if (replaces(row.seq, held.get(key)?.seq ?? null)) taken.set(key, row);
-  }
-  return taken;
 }

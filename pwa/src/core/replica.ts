@@ -1,12 +1,10 @@
 /** One device's state transitions, shared by the store: numbering a mutation, the overlay, what a verdict does. */
 
 import {
-  INTENTS,
   LANE_0_MUTATION_BYTES_MAX,
   MUTATION_BYTES_MAX,
   SCHEMA_VERSION,
   TIME_MS_MIN,
-  ENTITIES,
   type Change,
   type Cursors,
   type Guard,
@@ -20,6 +18,7 @@ import { reached } from './pull.ts';
 import { baseOf, keyOf, type Key } from './rows.ts';
 import { sha256Hex, utf8 } from './sha256.ts';
 import { encodeStamp, nextStamp, type Stamp } from './stamp.ts';
+import { ENTITIES, INTENTS } from './tables.ts';
 
 /** The part of a device's identity that every mutation names. */
 export interface Author {

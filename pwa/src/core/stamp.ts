@@ -1,8 +1,5 @@
 /** Hybrid logical clock. A stamp breaks ties between concurrent writes; it never decides order. */
 
-import { DRIFT_MS_MAX } from './contract.ts';
-import { byText } from './canonical.ts';
-
 export const COUNTER_MAX = 0xffff;
 
 /** When a write was made: corrected wall clock (ms, UTC), then counter, then replica. */
@@ -27,22 +24,11 @@ export function decodeStamp(text: string): Stamp | null {
   return { wallMs: parseInt(found[1]!, 16), counter: parseInt(found[2]!, 16), replica: found[3]! };
 }
 
-export function compareStamps(a: Stamp, b: Stamp): number {
-  return a.wallMs - b.wallMs || a.counter - b.counter || byText(a.replica, b.replica);
-}
-
 /** Stamp a local write. Never fails: a phone whose clock jumped back must still save. */
 export function nextStamp(last: Stamp, nowMs: number): Stamp {
   if (nowMs > last.wallMs) return { wallMs: nowMs, counter: 0, replica: last.replica };
   if (last.counter < COUNTER_MAX) return { ...last, counter: last.counter + 1 };
   return { wallMs: last.wallMs + 1, counter: 0, replica: last.replica };
-}
-
-/** Advance our clock past a stamp we saw, unless it is too far ahead to be believed. */
-export function observe(own: Stamp, seen: Stamp, nowMs: number): Stamp {
-  if (seen.wallMs > nowMs + DRIFT_MS_MAX || seen.wallMs < own.wallMs) return own;
-  if (seen.wallMs === own.wallMs) return { ...own, counter: Math.max(own.counter, seen.counter) };
-  return { wallMs: seen.wallMs, counter: seen.counter, replica: own.replica };
 }
 
 /** The centre's clock, once told, is the least that the next stamp may show. */
@@ -53,11 +39,4 @@ export function notBelow(own: Stamp, nowMs: number): Stamp {
 /** The clock begins anew at the centre's: it was so far ahead that its stamps were not taken. */
 export function startAt(own: Stamp, nowMs: number): Stamp {
   return { wallMs: nowMs, counter: 0, replica: own.replica };
-}
-
-/** The stamp the server keeps: the claimed one, or one at receipt when it is far ahead. */
-export function restamp(claimed: Stamp, last: Stamp | null, nowMs: number): Stamp {
-  if (claimed.wallMs <= nowMs + DRIFT_MS_MAX) return claimed;
-  const floor = { wallMs: nowMs, counter: 0, replica: claimed.replica };
-  return last === null || compareStamps(last, floor) < 0 ? floor : nextStamp(last, nowMs);
 }

@@ -3,7 +3,6 @@
 import { SILENCE_MS_MAX } from './live.ts';
 import type { Ports } from './ports.ts';
 import type { DeviceStatus } from './types.ts';
-import type { PhotosWaiting } from './upload.ts';
 
 /** What the leading tab knows and the others show. */
 export interface SharedStatus {
@@ -14,7 +13,6 @@ export interface SharedStatus {
   behind: boolean;
   problem: DeviceStatus['problem'];
   updateNeeded: boolean;
-  photos: PhotosWaiting;
 }
 
 export class Connection {

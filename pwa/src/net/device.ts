@@ -1,10 +1,12 @@
 /** The facade of everything below the screens: rows, writing, photos, outbox, status. */
 
-import { TAGS, type Change, type Code, type EntityName, type IntentName, type Row } from '../core/contract.ts';
+import type { Change, Row } from '../core/contract.ts';
 import { dotOf, splitDot } from '../core/mutation.ts';
 import { byMaking, dotOfSaved, type Saved } from '../core/outbox.ts';
 import { basesOf } from '../core/replica.ts';
 import { keyOf, photosNamed } from '../core/rows.ts';
+import { ENTITIES, ENTITY_NAMES, TAGS, type Code, type EntityName, type IntentName } from '../core/tables.ts';
+import type { OwedPhoto } from '../store/blobs.ts';
 import type { TabChannel } from '../store/channel.ts';
 import { Store } from '../store/store.ts';
 import { Api } from './api.ts';
@@ -13,9 +15,11 @@ import { enrolDevice, type Credentials } from './enrol.ts';
 import { exportFile, type UnsentPhoto } from './export.ts';
 import { newId } from './ids.ts';
 import { publicText, signText } from './keys.ts';
+import { sendLate } from './late.ts';
 import { preparePhoto } from './photo.ts';
 import { browserPorts, type Ports } from './ports.ts';
-import type { DamagedItem, DeviceStatus, Identity, OutboxItem, Photo } from './types.ts';
+import type { Sign } from './request.ts';
+import type { DamagedItem, DeviceStatus, Identity, OutboxItem, Photo, PhotoItem, PhotoState } from './types.ts';
 import type { Receipt, RefusedItem, Restored, WriteOptions } from './types.ts';
 import { fetchPhoto } from './upload.ts';
 import { Work } from './work.ts';
@@ -194,10 +198,33 @@ export class Device {
     return here?.blob ?? fetchPhoto({ ports, api, store }, sha256);
   }
 
-  /** True while a photo of own words has not reached the centre in full. */
-  photoWaits(sha256: string): boolean {
-    const unsent = this.store.outbox.some(({ photos }) => photos.includes(sha256));
-    return unsent || this.work.shared.photos.hashes.includes(sha256);
+  /** How a photo of own words stands while the centre does not have it in full; null for any other. */
+  photoState(sha256: string): PhotoState | null {
+    const owed = this.store.photos.find((one) => one.sha256 === sha256);
+    if (owed) return owed.state;
+    return this.store.outbox.some(({ photos }) => photos.includes(sha256)) ? 'waiting' : null;
+  }
+
+  /** What the centre lacks of words that it has. */
+  photosOwed(): PhotoItem[] {
+    return this.settledPhotos().map((one) => ({ ...one, row: this.naming(one.sha256) }));
+  }
+
+  /** The person has seen that the centre will not have this photo; it leaves this device. */
+  async dismissPhoto(sha256: string): Promise<void> {
+    await this.store.blobs.dismiss(sha256);
+  }
+
+  /** Those of words still unsettled come with their words. */
+  private settledPhotos(): OwedPhoto[] {
+    const { outbox, photos } = this.store;
+    const unsettled = new Set(outbox.filter((one) => one.held === null).flatMap((one) => one.photos));
+    return photos.filter(({ state, sha256 }) => state !== 'waiting' || !unsettled.has(sha256));
+  }
+
+  private naming(sha256: string): Row | null {
+    const names = (row: Row): boolean => photosNamed(row.entity, row.fields).some((photo) => photo.sha256 === sha256);
+    return WITH_PHOTOS.flatMap((entity) => this.rows(entity)).find(names) ?? null;
   }
 
   /** What the centre has not settled, in the order in which it was saved. */
@@ -245,14 +272,15 @@ export class Device {
     await this.store.dismiss(lane, n);
   }
 
-  /** What the disk has spoilt of own words, the newest find last. */
+  /** What the disk has spoilt or lost of own words, the newest find last. */
   damaged(): DamagedItem[] {
     return this.store.damaged.map(({ id, lane, n, found, refused, record }): DamagedItem => ({
       id: id!,
       dot: dotOf(this.identity?.replica ?? '', lane, n),
       lane,
-      text: typeof record.raw === 'string' ? record.raw : JSON.stringify(record),
-      at: Number.isSafeInteger(record.at) ? record.at : null,
+      n,
+      text: record && (typeof record.raw === 'string' ? record.raw : JSON.stringify(record)),
+      at: record && Number.isSafeInteger(record.at) ? record.at : null,
       found,
       refused,
     }));
@@ -263,22 +291,34 @@ export class Device {
     await this.store.dismissDamaged(id);
   }
 
+  /**
+   * The centre does not take this device's sign-in any more: what waits is given to it all the same, and a person there
+   * judges each. Throws Unreachable or ProblemError, and then the rest still waits. Null identity: throws.
+   */
+  async sendLate(): Promise<void> {
+    const { api, store } = this;
+    await sendLate({ api, store, ...(await this.signing()) });
+  }
+
   /** A file with what has not reached the centre, signed, with neither token nor key. Null identity: throws. */
   async exportUnsent(): Promise<Blob> {
+    const signing = await this.signing();
+    const unsent = this.store.outbox.map((one) => one.saved);
+    const photos = await this.unsentPhotos(unsent);
+    return exportFile({ ...signing, unsent, photos, damaged: this.store.damaged, now: this.now() });
+  }
+
+  /** Who speaks, and with which key. */
+  private async signing(): Promise<{ identity: Identity; publicKey: string; sign: Sign }> {
     const { identity, credentials, ports } = this;
     if (!identity || !credentials) throw new Error('not enrolled');
     const publicKey = await publicText(ports, credentials.keys);
-    const unsent = this.store.outbox.map((one) => one.saved);
-    const sign = (text: string): Promise<string> => signText(ports, credentials.keys, text);
-    const photos = await this.unsentPhotos(unsent);
-    return exportFile({ identity, publicKey, unsent, photos, damaged: this.store.damaged, now: this.now(), sign });
+    return { identity, publicKey, sign: (text) => signText(ports, credentials.keys, text) };
   }
 
   /** What waits on disk or was refused, and what unsent words name; only names when the disk is out of reach. */
   private async unsentPhotos(unsent: readonly Saved[]): Promise<UnsentPhoto[]> {
-    const { blobs } = this.store;
-    const read = async (): Promise<UnsentPhoto[]> => [...(await blobs.waiting()), ...(await blobs.failed())];
-    const here = await read().catch((): UnsentPhoto[] => []);
+    const here: UnsentPhoto[] = await this.store.blobs.owed().catch(() => []);
     const known = new Set(here.map((one) => one.sha256));
     const named = unsent.flatMap((saved) => photosOf(saved.mutation.changes));
     const others = new Map(named.filter(({ sha256 }) => !known.has(sha256)).map((photo) => [photo.sha256, photo]));
@@ -287,15 +327,18 @@ export class Device {
 
   get status(): DeviceStatus {
     const { leading, shared } = this.work;
+    const photos = this.settledPhotos();
+    const waiting = photos.filter(({ state }) => state === 'waiting');
     const age = shared.heardAt === null ? null : Math.max(0, this.ports.now() - shared.heardAt);
     return {
       online: this.work.online(),
       heartbeatAge: age,
       syncing: shared.syncing,
       waiting: this.store.outbox.length,
-      photosWaiting: shared.photos.count,
-      photoBytesWaiting: shared.photos.bytes,
-      photosFailed: shared.photos.failed,
+      photosWaiting: waiting.length,
+      photoBytesWaiting: waiting.reduce((sum, { size }) => sum + size, 0),
+      photosFailed: photos.filter(({ state }) => state === 'failed').length,
+      photosSpoilt: photos.filter(({ state }) => state === 'spoilt').length,
       lastSync: shared.lastSync,
       leader: leading,
       behind: shared.behind,
@@ -346,6 +389,10 @@ export class Device {
     });
   }
 }
+
+const WITH_PHOTOS = ENTITY_NAMES.filter((entity) =>
+  Object.values(ENTITIES[entity]!.fields).some(({ kind }) => kind === 'photos'),
+);
 
 /** True when this replica wrote the row, or a field of it that still stands. */
 function isOf(row: Row, replica: string): boolean {

@@ -1,12 +1,7 @@
 /** Enrolment: a one-time code and a fresh key become a replica with its identity, token and session. */
 
-import {
-  DEVICE_KIND_NAMES,
-  type DeviceKindName,
-  type EnrolReply,
-  type EnrolRequest,
-  type Role,
-} from '../core/contract.ts';
+import type { EnrolReply, EnrolRequest } from '../core/contract.ts';
+import { DEVICE_KIND_NAMES, type DeviceKindName, type Role } from '../core/tables.ts';
 import type { Store } from '../store/store.ts';
 import type { Api } from './api.ts';
 import type { CorrectedClock } from './clock.ts';

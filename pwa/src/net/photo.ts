@@ -24,13 +24,22 @@ export interface Prepared {
 /** The picture at its final size with its hash and thumb; metadata is gone before anything is hashed. */
 export async function preparePhoto(ports: Pick<Ports, 'shrink' | 'subtle'>, file: Blob): Promise<Prepared> {
   const blob = await ports.shrink(file, EDGE_PX_MAX, QUALITY);
-  const sha256 = await sha256OfBlob(ports, blob);
+  const sha256 = await sha256OfBytes(ports, await blob.arrayBuffer());
   const thumb = await thumbOf(ports, blob);
   return { photo: { sha256, size: blob.size, type: blob.type, thumb }, blob };
 }
 
-export async function sha256OfBlob({ subtle }: Pick<Ports, 'subtle'>, blob: Blob): Promise<string> {
-  return hex(new Uint8Array(await subtle.digest('SHA-256', await blob.arrayBuffer())));
+export async function sha256OfBytes({ subtle }: Pick<Ports, 'subtle'>, bytes: ArrayBuffer): Promise<string> {
+  return hex(new Uint8Array(await subtle.digest('SHA-256', bytes)));
+}
+
+/** Null where the browser has lost them. */
+export async function bytesOf(blob: Blob | null): Promise<ArrayBuffer | null> {
+  try {
+    return blob && (await blob.arrayBuffer());
+  } catch {
+    return null;
+  }
 }
 
 /** A data URL of at most 8 KB of picture; empty when the picture cannot be made that small. */

@@ -3,11 +3,12 @@
  * are stored, and only where the person's role may take steps.
  */
 
-import { INTENTS, type Row } from '../core/contract.ts';
+import type { Row } from '../core/contract.ts';
 import { roundOf } from '../core/fold.ts';
 import { Refusal } from '../core/mutation.ts';
 import type { Saved } from '../core/outbox.ts';
 import { keyOf, splitKey, type Key } from '../core/rows.ts';
+import { INTENTS } from '../core/tables.ts';
 import type { SaveRequest } from '../store/save.ts';
 import type { Store } from '../store/store.ts';
 import type { Identity } from './types.ts';
@@ -39,7 +40,7 @@ export class Receipts {
     this.parts = parts;
   }
 
-  /** Afterwards every target that these stored rows made due has its receipt on disk. The urgencies of those written. */
+  /** Afterwards every target that these stored rows made due has its receipt on disk. Their urgencies. */
   async after(keys: Iterable<Key>): Promise<string[]> {
     const written: string[] = [];
     if (!this.entitled()) return written;

@@ -4,6 +4,9 @@ import { LANES, PROTOCOL_VERSION, type Cursors } from '../core/contract.ts';
 import { byNumber, runsToSend, type Saved } from '../core/outbox.ts';
 import type { Asking } from '../store/asking.ts';
 
+/** The signature of a text, by the device's own key. */
+export type Sign = (text: string) => Promise<string>;
+
 export interface RequestParts {
   identity: { centre: string; replica: string };
   asking: Asking;
@@ -17,16 +20,10 @@ export interface RequestParts {
   app: string;
 }
 
-/** JSON of a SyncRequest. Mutations are set in as saved: parsing and printing them again could change their hash. */
-export async function syncBody(parts: RequestParts, sign: (text: string) => Promise<string>): Promise<string> {
+/** JSON of a SyncRequest. */
+export async function syncBody(parts: RequestParts, sign: Sign): Promise<string> {
   const { centre, replica } = parts.identity;
   const { asked, bad, offers, seen } = parts.asking;
-  const runs = await Promise.all(
-    runsToSend(parts.sending).map(async ({ lane, signing, group }) => {
-      const mutations = group.map((saved) => saved.raw).join(',');
-      return `{"lane":${lane},"sig":${JSON.stringify(await sign(signing))},"mutations":[${mutations}]}`;
-    }),
-  );
   const head = JSON.stringify({ centre, epoch: asked.epoch, replica, protocol: PROTOCOL_VERSION });
   const tail = JSON.stringify({
     cursors: asked.cursors,
@@ -37,7 +34,27 @@ export async function syncBody(parts: RequestParts, sign: (text: string) => Prom
     clock: parts.clock,
     app: parts.app,
   });
-  return `${head.slice(0, -1)},"runs":[${runs.join(',')}],${tail.slice(1)}`;
+  return `${head.slice(0, -1)},"runs":${await runsText(parts.sending, sign)},${tail.slice(1)}`;
+}
+
+/** JSON of a LateRequest. */
+export async function lateBody(
+  { centre, replica }: RequestParts['identity'],
+  key: string,
+  sending: readonly Saved[],
+  sign: Sign,
+): Promise<string> {
+  const head = JSON.stringify({ centre, replica, key });
+  return `${head.slice(0, -1)},"runs":${await runsText(sending, sign)}}`;
+}
+
+/** JSON of the runs. Mutations are set in as saved: parsing and printing them again could change their hash. */
+async function runsText(sending: readonly Saved[], sign: Sign): Promise<string> {
+  const runs = runsToSend(sending).map(async ({ lane, signing, group }) => {
+    const mutations = group.map((saved) => saved.raw).join(',');
+    return `{"lane":${lane},"sig":${JSON.stringify(await sign(signing))},"mutations":[${mutations}]}`;
+  });
+  return `[${(await Promise.all(runs)).join(',')}]`;
 }
 
 /** The first mutations, urgent lanes first, that fit into `bytes`; at least one, if any waits. */

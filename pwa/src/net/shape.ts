@@ -1,6 +1,6 @@
 /** Whether what came with a success is the centre's: a portal or proxy answers anything with 200. */
 
-import type { EnrolReply, Snapshot, SnapshotFile, SyncReply } from '../core/contract.ts';
+import type { EnrolReply, LateReply, Snapshot, SnapshotFile, SyncReply } from '../core/contract.ts';
 import { Unreachable } from './api.ts';
 
 type Fields = Record<string, unknown>;
@@ -41,10 +41,12 @@ const isSnapshot = shaped({
 });
 const isRow = shaped({ entity: isName, id: isName, seq: isCount, dot: isText, stamp: isText, fields: isObject });
 
+const isVerdict = shaped({ dot: isText, hash: isText, verdict: isName, seq: isCount, tags: orNull(listOf(isText)) });
+
 const SYNC: Record<string, Check> = {
   centre: isName,
   epoch: isName,
-  verdicts: listOf(shaped({ dot: isText, hash: isText, verdict: isName, seq: isCount, tags: orNull(listOf(isText)) })),
+  verdicts: listOf(isVerdict),
   missing: mapOf(listOf(isCount)),
   pages: listOf(
     shaped({
@@ -81,6 +83,8 @@ const PART: Record<string, Check> = {
   proofs: orNull(listOf(isProof)),
 };
 
+const LATE: Record<string, Check> = { verdicts: listOf(isVerdict), now: isTime };
+
 const ENROL: Record<string, Check> = {
   ...Object.fromEntries(
     ['realm', 'centre', 'epoch', 'replica', 'token', 'session', 'actor'].map((one) => [one, isName]),
@@ -103,6 +107,11 @@ export function snapshotFileOf(text: string, { scope, lane, seq }: Snapshot): Sn
   const value = checked(parsed(text), PART);
   if (value.scope !== scope || value.lane !== lane || value.seq !== seq) throw new Unreachable('another snapshot');
   return value as unknown as SnapshotFile;
+}
+
+/** The answer to last words. Throws Unreachable when it is anything else. */
+export function lateReplyOf(text: string): LateReply {
+  return checked(parsed(text), LATE) as unknown as LateReply;
 }
 
 /** The answer to an enrolment. Throws Unreachable when it is anything else. */

@@ -68,7 +68,7 @@ export class SyncLoop {
   private wanted = false;
   private again = false;
   private beside = false;
-  /** A held mutation is offered once after each start; its later verdict comes as a row. */
+  /** A held mutation is offered once after each start; its later verdict comes as a row, unless all rights are gone. */
   private offerHeld = true;
   private readonly underWay = new Set<string>();
   private failures = 0;
@@ -132,10 +132,8 @@ export class SyncLoop {
       while (this.again && this.wanted) {
         this.again = false;
         waitMs = await this.whole();
+        this.well();
       }
-      this.failures = 0;
-      this.failure = null;
-      this.parts.synced();
     } catch (error) {
       waitMs = this.fail(error);
     }
@@ -145,6 +143,13 @@ export class SyncLoop {
     this.wait(waitMs ?? (this.parts.live() ? POLL_LIVE_MS : POLL_MS));
     const rests = this.parts.store.outbox.map((one) => this.parts.restMs(one.saved, one.at)).filter((ms) => ms > 0);
     if (rests.length) this.soon(Math.min(...rests));
+  }
+
+  /** What waits for a sync gets its turn, also where the next one follows at once. */
+  private well(): void {
+    this.failures = 0;
+    this.failure = null;
+    this.parts.synced();
   }
 
   private wait(ms: number): void {
@@ -276,7 +281,7 @@ export class SyncLoop {
   private sendable(lanes: number[] | null): Saved[] {
     const { store, restMs } = this.parts;
     return store.outbox
-      .filter((one) => (one.held === null || this.offerHeld) && restMs(one.saved, one.at) === 0)
+      .filter((one) => (one.held === null || this.offerHeld || this.revoked) && restMs(one.saved, one.at) === 0)
       .filter((one) => lanes === null || lanes.includes(one.lane))
       .map((one) => one.saved)
       .filter((saved) => !this.underWay.has(saved.hash));

@@ -1,10 +1,12 @@
 /** What the screens see of the device: the types of the facade in `device.ts`. */
 
-import type { Code, DeviceKindName, IntentName, Mutation, Role, Tag, Value } from '../core/contract.ts';
+import type { Mutation, Row, Value } from '../core/contract.ts';
+import type { Code, DeviceKindName, IntentName, Role, Tag } from '../core/tables.ts';
 import type { Trouble } from './trouble.ts';
 
 export type { Trouble };
-export type { Change, Code, EntityName, IntentName, Row, Value } from '../core/contract.ts';
+export type { Change, Row, Value } from '../core/contract.ts';
+export type { Code, EntityName, IntentName } from '../core/tables.ts';
 
 /** Who this device is and for whom it speaks; given by enrolment, kept on disk. */
 export interface Identity {
@@ -57,18 +59,32 @@ export interface RefusedItem {
   mutation: Mutation;
 }
 
-/** Something written here that the disk has spoilt. It stays until a person has seen it, and is in the export file. */
+/** Something written here that the disk has spoilt or lost. It stays until a person has seen it, and is in the file. */
 export interface DamagedItem {
   id: number;
   dot: string;
   lane: number;
-  /** What of the text is left, as it was found. */
-  text: string;
+  /** Its number in that lane. */
+  n: number;
+  /** What of the text is left, as it was found; null where nothing is. */
+  text: string | null;
   /** Corrected ms at which it was saved, where that is known, and at which the damage was found. */
   at: number | null;
   found: number;
   /** The centre had the words, and had refused them. */
   refused: boolean;
+}
+
+/** `failed`: the centre refused it for good; `spoilt`: the disk has spoilt it. */
+export type PhotoState = 'waiting' | 'failed' | 'spoilt';
+
+/** A photo of own words that the centre does not have, though it has the words. */
+export interface PhotoItem {
+  sha256: string;
+  size: number;
+  state: PhotoState;
+  /** The row that names it; null where it is not here any more. */
+  row: Row | null;
 }
 
 /** The centre was restored from a backup; what this device still has to bring it. */
@@ -100,11 +116,12 @@ export interface DeviceStatus {
   syncing: boolean;
   /** Mutations that wait for a final verdict. */
   waiting: number;
-  /** Photos of settled mutations that wait to be uploaded, and their bytes. */
+  /** Photos of settled mutations that the centre does not have yet, and their bytes. */
   photosWaiting: number;
   photoBytesWaiting: number;
-  /** Photos that the centre refused for good: they stay here, and are not offered again. */
+  /** Photos that the centre refused for good, or that the disk has spoilt: they stay, and are not offered again. */
   photosFailed: number;
+  photosSpoilt: number;
   /** Corrected ms of the last sync that completed every lane: 数据截至. Null before the first. */
   lastSync: number | null;
   /** This tab does the syncing; others follow it. */
@@ -121,7 +138,7 @@ export interface DeviceStatus {
   storeLost: boolean;
   /** Another tab has a newer version of the app, or the centre asks for one. */
   updateNeeded: boolean;
-  /** Why the last try failed; null when it did not. `offline` when nothing answered; `revoked` until a right is back. */
+  /** Why the last try failed; null when it did not. `offline`: nothing answered; `revoked`: until a right is back. */
   problem: Trouble | null;
   /** Keys, camera and position work: the page came over https or from this machine. */
   secure: boolean;

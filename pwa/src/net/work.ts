@@ -1,8 +1,9 @@
 /** What goes on behind the screens of one tab: leading or following, syncing, the open line, receipts, uploads. */
 
-import { PROTOCOL_VERSION, type Code } from '../core/contract.ts';
+import { PROTOCOL_VERSION } from '../core/contract.ts';
 import type { Saved } from '../core/outbox.ts';
 import type { Key } from '../core/rows.ts';
+import type { Code } from '../core/tables.ts';
 import type { TabChannel } from '../store/channel.ts';
 import type { Store } from '../store/store.ts';
 import { ProblemError, Unreachable, type Api } from './api.ts';
@@ -22,7 +23,10 @@ import { Watchdog } from './watchdog.ts';
 
 /** How long after a sync the disk is looked through, one pair each time. */
 export const RECHECK_MS = 60_000;
-/** Each device draws how long its receipts of routine orders wait, up to this, so that a thousand phones do not answer at once. */
+/**
+ * Each device draws how long its receipts of routine orders wait, up to this, so that a thousand phones do not answer
+ * at once.
+ */
 const ROUTINE_RECEIPT_MS_MAX = 2_000;
 const UPDATE_CODES: ReadonlySet<Code> = new Set(['protocol']);
 
@@ -66,7 +70,8 @@ export class Work {
     this.spreadMs = Math.floor(ports.random() * ROUTINE_RECEIPT_MS_MAX);
     this.leader = new Leader(ports, `${parts.name}-sync`);
     this.connection = new Connection(ports, changed);
-    this.uploader = new Uploader({ ports, api, store, changed });
+    const restMs = (saved: Saved, at: number): number => this.restMs(saved, at);
+    this.uploader = new Uploader({ ports, api, store, restMs, again: () => this.upload() });
     this.receipts = new Receipts({ store, identity, now: () => clock.now(), newId });
     this.live = new Live({
       ports,
@@ -76,14 +81,13 @@ export class Work {
       changed,
     });
     this.sync = new SyncLoop({
-      ...{ ports, api, store, clock, app, identity, changed },
+      ...{ ports, api, store, clock, app, identity, changed, restMs },
       sign: (text) => this.sign(text),
       live: () => this.live.up,
       taken: (keys) => this.taken(keys),
       moved: (epoch) => parts.adopt({ ...identity()!, epoch }),
       wants: (protocol) => this.noteWanted(protocol),
       failed: (error) => this.failed(error),
-      restMs: (saved, at) => this.restMs(saved, at),
       synced: () => this.synced(),
     });
     this.watchdog = new Watchdog({
@@ -110,7 +114,6 @@ export class Work {
       behind: this.sync.behind,
       problem: this.sync.problem ?? this.unreceipted,
       updateNeeded: this.updateNeeded,
-      photos: this.uploader.waiting,
     };
   }
 
@@ -148,6 +151,7 @@ export class Work {
   stop(): void {
     this.unlisten.forEach((end) => end());
     this.sync.stop();
+    this.uploader.stop();
     this.live.stop();
     this.watchdog.stop();
     this.cancelRecheck?.();
@@ -177,7 +181,6 @@ export class Work {
     this.watchdog.start();
     this.sync.start();
     void this.receipt(this.receipts.afterStart());
-    this.quietly(this.uploader.count());
   }
 
   private follow(status: SharedStatus): void {
@@ -222,11 +225,15 @@ export class Work {
   }
 
   private synced(): void {
-    this.quietly(this.uploader.run());
+    this.upload();
     this.cancelRecheck ??= this.parts.ports.later(RECHECK_MS, () => {
       this.cancelRecheck = null;
       if (this.leading && !this.sync.syncing) this.quietly(this.recheck());
     });
+  }
+
+  private upload(): void {
+    this.quietly(this.uploader.run());
   }
 
   private async recheck(): Promise<void> {

@@ -52,14 +52,17 @@ export interface RefusedRecord extends SavedRecord {
   verdict: Verdict;
 }
 
-/** A record whose text no longer gives its hash, as it was found; `refused` words had reached the centre before. */
+/**
+ * A record whose text no longer gives its hash, as it was found, or null where nothing is left of it; `refused` words
+ * had reached the centre before.
+ */
 export interface DamagedRecord {
   id?: number;
   lane: number;
   n: number;
   found: number;
   refused: boolean;
-  record: OutboxRecord | RefusedRecord;
+  record: OutboxRecord | RefusedRecord | null;
 }
 
 /** Signed words of somebody else, with the rows here that rest on them and the seq at which the centre had them. */
@@ -90,9 +93,9 @@ export interface MetaRecord {
 
 /**
  * `draft` belongs to a form, `waiting` to a saved mutation, `sent` is at the centre, `failed` was refused there for
- * good, `fetched` is somebody else's.
+ * good, `spoilt` does not give its hash any more, `fetched` is somebody else's.
  */
-export type BlobState = 'draft' | 'waiting' | 'sent' | 'failed' | 'fetched';
+export type BlobState = 'draft' | 'waiting' | 'sent' | 'failed' | 'spoilt' | 'fetched';
 
 export interface BlobRecord {
   sha256: string;

@@ -1,4 +1,4 @@
-/** Unfinished forms: on disk after every change, in memory from the start, so that a tab that is killed loses nothing. */
+/** Unfinished forms: on disk after every change, in memory from the start: a tab that is killed loses nothing. */
 
 import type { Database } from './database.ts';
 import type { Guard } from './guard.ts';

@@ -4,7 +4,7 @@ import { ofText, total } from '../core/digest.ts';
 import { pairKey, type Pair } from '../core/pairs.ts';
 import { replaces } from '../core/pull.ts';
 import type { Key } from '../core/rows.ts';
-import type { Closed, Database, RowRecord } from './database.ts';
+import type { Closed, Database, ProofRecord, RowRecord } from './database.ts';
 import type { Pairs } from './standing.ts';
 
 /** Copies of what lies at the centre: they go with the last row that names them. */
@@ -122,6 +122,7 @@ export class Holding {
     }
   }
 
+  /** What is yet to be offered stays until it was, though its rows are gone. */
   private async dropProofs(gone: ReadonlySet<Key>): Promise<void> {
     const { proofs } = this.database;
     const resting = await proofs
@@ -129,10 +130,10 @@ export class Holding {
       .anyOf([...gone])
       .distinct()
       .toArray();
+    const offered = new Set(this.pairs.offers);
     const shrunk = resting.map((one) => ({ ...one, keys: one.keys.filter((key) => !gone.has(key)) }));
-    await proofs.bulkPut(shrunk.filter(({ keys }) => keys.length));
-    const bare = shrunk.filter(({ keys }) => !keys.length).map(({ dot }) => dot);
-    await proofs.bulkDelete(bare);
-    if (bare.length) this.pairs.offers = this.pairs.offers.filter((dot) => !bare.includes(dot));
+    const isKept = ({ keys, dot }: ProofRecord): boolean => keys.length > 0 || offered.has(dot);
+    await proofs.bulkPut(shrunk.filter(isKept));
+    await proofs.bulkDelete(shrunk.filter((one) => !isKept(one)).map(({ dot }) => dot));
   }
 }

@@ -6,7 +6,7 @@ import { dotOf } from '../core/mutation.ts';
 import { keyOf, type Key } from '../core/rows.ts';
 import { openAll } from './codec.ts';
 import type { Database, SavedRecord } from './database.ts';
-import { offerAgain } from './shelves.ts';
+import { offerAgain, offerPhotos } from './shelves.ts';
 import { readStanding, type Pairs } from './standing.ts';
 
 /** A seq that the new log will give is not known yet, and is above every fork. */
@@ -39,7 +39,8 @@ export interface Restored {
 
 /**
  * Own words above the fork wait again, signed words of others will be offered, rows that neither brings back are
- * reported. Own photos are offered too: of what is still there, no byte goes twice. Every pair begins anew; held rows stay to be seen, and any row of the new log replaces one of them.
+ * reported. Own photos are offered too: of what is still there, no byte goes twice. Every pair begins anew; held rows
+ * stay to be seen, and any row of the new log replaces one of them.
  */
 export async function startOver(database: Database, pairs: Pairs, restored: Restored): Promise<void> {
   const { rows, outbox, staged, proofs, blobs } = database;
@@ -47,9 +48,9 @@ export async function startOver(database: Database, pairs: Pairs, restored: Rest
   await database.keep('identity', { ...identity, epoch });
   const scopes = Object.keys(await database.read<Cursors>('cursors', {}));
   await database.keep('cursors', Object.fromEntries(scopes.map((scope) => [scope, {}])));
-  for (const record of await ownAbove(database, fork)) await offerAgain(database, record);
+  await offerAgain(database, await ownAbove(database, fork));
   await outbox.toCollection().modify({ held: null });
-  await blobs.where('state').equals('sent').modify({ state: 'waiting', upload: null });
+  await offerPhotos(database, await blobs.where('state').equals('sent').primaryKeys());
   const own = [...(await outbox.toArray()), ...(await database.sent.toArray())];
   const proven = await proofs.toCollection().primaryKeys();
   const provable = new Set([...proven, ...own.map(({ lane, n }) => dotOf(identity.replica, lane, n))]);

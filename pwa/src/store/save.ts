@@ -1,10 +1,10 @@
 /** Saving mutations: number, chain, stamp, bytes and photos in one transaction, or nothing at all. */
-
-import { INTENTS } from '../core/contract.ts';
 import { Refusal } from '../core/mutation.ts';
 import { NO_TIP, type Saved, type Tip } from '../core/outbox.ts';
 import { numbered, savedOf, type Author, type Intention } from '../core/replica.ts';
+import { INTENTS } from '../core/tables.ts';
 import type { Database, OutboxRecord } from './database.ts';
+import { owe, type Numbered } from './owing.ts';
 import { isIntact, stampOf, tipKey } from './shelves.ts';
 
 export interface SaveRequest {
@@ -41,8 +41,19 @@ export async function saveMutations(
     const done = await doneBefore(database, requests);
     const results: (SaveResult | Refusal | null)[] = [];
     for (const request of requests) results.push(done.get(request.ticket) ?? (await saveOne(database, request)));
+    await oweAll(database, results);
     return results;
   });
+}
+
+/** What was saved is owed; what an earlier try has saved is once more, which changes nothing. */
+async function oweAll(database: Database, results: readonly (SaveResult | Refusal | null)[]): Promise<void> {
+  const records = results.flatMap((one) => (one === null || one instanceof Refusal ? [] : [one.record]));
+  if (!records.length) return;
+  const numbers = records.map(({ lane, n }): Numbered => [lane, n]);
+  const named = records.flatMap(({ photos }) => photos);
+  const photos = named.length ? await database.blobs.where('sha256').anyOf(named).primaryKeys() : [];
+  await owe(database, { numbers, photos });
 }
 
 const laneOf = ({ meant }: SaveRequest): number => INTENTS[meant.intent]?.lane ?? 0;

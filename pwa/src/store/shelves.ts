@@ -6,6 +6,7 @@ import { NO_TIP, type Tip } from '../core/outbox.ts';
 import { voidOf, type Author, type Lost } from '../core/replica.ts';
 import type { Stamp } from '../core/stamp.ts';
 import type { Database, OutboxRecord, RefusedRecord, SavedRecord } from './database.ts';
+import { isOwed, owe, type Numbered } from './owing.ts';
 
 export const tipKey = (lane: number): string => `tip/${lane}`;
 
@@ -16,16 +17,23 @@ export function plain({ lane, n, raw, hash, ticket, at, photos }: SavedRecord): 
   return { lane, n, raw, hash, ticket, at, photos };
 }
 
-/** The centre has lost it: it goes again, and the photos that it names go again after it. */
-export async function offerAgain(database: Database, record: SavedRecord): Promise<void> {
+/** The centre has lost them: they go again, and the photos that they name go again after them. */
+export async function offerAgain(database: Database, records: readonly SavedRecord[]): Promise<void> {
   const { outbox, awaiting, sent, refused, blobs } = database;
-  const number: [number, number] = [record.lane, record.n];
-  for (const shelf of [awaiting, sent, refused]) await shelf.delete(number);
-  await outbox.put({ ...plain(record), held: null, again: true });
-  for (const sha256 of record.photos ?? []) {
-    const blob = await blobs.get(sha256);
-    if (blob?.state === 'sent') await blobs.update(sha256, { state: 'waiting', upload: null });
-  }
+  const numbers = records.map(({ lane, n }): Numbered => [lane, n]);
+  for (const shelf of [awaiting, sent, refused]) await shelf.bulkDelete(numbers);
+  await outbox.bulkPut(records.map((record) => ({ ...plain(record), held: null, again: true })));
+  const named = records.flatMap(({ photos }) => photos ?? []);
+  const here = blobs.where('sha256').anyOf(named);
+  const photos = await here.filter(({ state }) => state === 'sent').primaryKeys();
+  await offerPhotos(database, photos);
+  await owe(database, { numbers });
+}
+
+/** Photos that the centre had go to it again. */
+export async function offerPhotos(database: Database, photos: string[]): Promise<void> {
+  await database.blobs.where('sha256').anyOf(photos).modify({ state: 'waiting', upload: null });
+  await owe(database, { photos });
 }
 
 /**
@@ -39,6 +47,7 @@ export async function putVoid(database: Database, lost: Lost, nowMs: number): Pr
   const { saved, stamp } = voidOf(author, lost, last, nowMs);
   const { lane, n, raw, hash } = saved;
   await database.outbox.put({ lane, n, raw, hash, ticket: `void/${lane}/${n}`, at: nowMs, photos: [], held: null });
+  await owe(database, { numbers: [[lane, n]] });
   await database.keep('stamp', stamp);
   const tip = await database.read<Tip>(tipKey(lane), NO_TIP);
   if (tip.n === n && lost.hash === null) await database.keep(tipKey(lane), { n, hash });
@@ -68,14 +77,16 @@ function parsed(raw: string): Mutation | null {
 export interface Suspects {
   outbox: readonly OutboxRecord[];
   refused: readonly RefusedRecord[];
-  /** Texts that this tab still has in memory, by hash. */
-  remembered: ReadonlyMap<string, string>;
+  /** Numbers that are owed, and of which nothing lies in the outbox. */
+  lost: readonly Numbered[];
+  /** What this tab still has in memory, refused words or not. */
+  remembered: readonly SavedRecord[];
   nowMs: number;
 }
 
 /**
- * What the disk spoilt is mended from memory, or moved aside to be shown; a void takes the number of what was not sent.
- * Nothing of it is ever deleted here.
+ * What the disk spoilt or lost is mended from memory, or noted to be shown with whatever is left of it; a void takes
+ * the number of what was not sent. Nothing of it is ever deleted here.
  */
 export async function setAside(database: Database, suspects: Suspects): Promise<void> {
   const { outbox, refused, damaged, meta } = database;
@@ -90,20 +101,33 @@ export async function setAside(database: Database, suspects: Suspects): Promise<
       const record = await outbox.get([lane, n]);
       if (record && !isIntact(record)) await replace(database, record, suspects);
     }
+    for (const number of suspects.lost) {
+      // Another tab may have settled it since this one looked.
+      if ((await outbox.get(number)) || !(await isOwed(database, number))) continue;
+      const known = suspects.remembered.find(({ lane, n }) => lane === number[0] && n === number[1]);
+      if (known) await outbox.put({ ...plain(known), held: null });
+      else await giveUp(database, number, suspects.nowMs);
+    }
   });
+}
+
+/** Nothing is left of words that were never settled: a void takes their number, and a person is told. */
+export async function giveUp(database: Database, [lane, n]: Numbered, nowMs: number): Promise<void> {
+  if (!(await putVoid(database, { lane, n, hash: null, reason: 'missing' }, nowMs))) return;
+  await database.damaged.add({ lane, n, found: nowMs, refused: false, record: null });
 }
 
 async function replace(database: Database, record: OutboxRecord, { remembered, nowMs }: Suspects): Promise<void> {
   const { outbox, damaged } = database;
   const { lane, n } = record;
-  const mended = { ...record, raw: remembered.get(record.hash) ?? record.raw };
+  const mended = { ...record, raw: remembered.find(({ hash }) => hash === record.hash)?.raw ?? record.raw };
   if (isIntact(mended)) {
     await outbox.put(mended);
     return;
   }
   // The number may have been lost before: what follows it names the first hash that it had.
-  const first = (await damaged.where('[lane+n]').equals([lane, n]).first()) ?? { record };
-  const { hash } = first.record;
+  const first = (await damaged.where('[lane+n]').equals([lane, n]).first())?.record ?? record;
+  const { hash } = first;
   const lost: Lost = { lane, n, hash: HASH.test(hash) ? hash : null, reason: 'corrupt' };
   if (!(await putVoid(database, lost, nowMs))) return;
   await damaged.add({ lane, n, found: nowMs, refused: false, record });

@@ -1,14 +1,15 @@
 /** One device's memory on disk: what was saved is on disk, what is read comes from memory. */
 
-import { TAGS, type Cursors, type Row, type Snapshot, type SnapshotFile, type SyncReply } from '../core/contract.ts';
+import type { Cursors, Row, Snapshot, SnapshotFile, SyncReply } from '../core/contract.ts';
 import { byMaking, type Saved } from '../core/outbox.ts';
 import { Refusal } from '../core/mutation.ts';
 import { asText, ofText, total } from '../core/digest.ts';
 import { pairKey, type PairKey } from '../core/pairs.ts';
 import { savedOf } from '../core/replica.ts';
 import { keyOf, type Key } from '../core/rows.ts';
+import { TAGS } from '../core/tables.ts';
 import { asking, type Asking } from './asking.ts';
-import { BlobShelf } from './blobs.ts';
+import { BlobShelf, owedOf, type OwedPhoto } from './blobs.ts';
 import { NO_CHANNEL, type TabChannel } from './channel.ts';
 import { isRow } from './closing.ts';
 import { openAll } from './codec.ts';
@@ -20,10 +21,12 @@ import {
   type OutboxRecord,
   type RefusedRecord,
   type RowRecord,
+  type SavedRecord,
 } from './database.ts';
 import { DraftShelf } from './drafts.ts';
 import { Guard } from './guard.ts';
 import { Memory } from './memory.ts';
+import { noteOnce, readOwing, type Numbered } from './owing.ts';
 import { isSound, markBad } from './recheck.ts';
 import { saveMutations, type SaveRequest, type SaveResult } from './save.ts';
 import { isIntact, setAside } from './shelves.ts';
@@ -54,6 +57,8 @@ export class Store {
   tagged: With<AwaitingRecord>[] = [];
   /** Own words that the disk has spoilt, as far as they are left. */
   damaged: DamagedRecord[] = [];
+  /** Photos of saved words that the centre does not have. */
+  photos: OwedPhoto[] = [];
   standing: Standing = AT_REST;
   private readonly now: () => number;
   /** Answers taken since this tab began. */
@@ -70,7 +75,7 @@ export class Store {
     this.now = now;
     this.database = new Database(name, factory);
     this.guard = new Guard(this.database, () => this.tell(null));
-    this.blobs = new BlobShelf(this.guard);
+    this.blobs = new BlobShelf(this.guard, () => this.inTurn(() => this.listsChanged()));
     this.drafts = new DraftShelf(this.guard);
     this.channel = channel;
   }
@@ -169,10 +174,10 @@ export class Store {
       const numbers = saved.map(({ lane, n }): [number, number] => [lane, n]);
       const records = await this.guard.run((database) => database.outbox.bulkGet(numbers));
       const isSame = (record: OutboxRecord | undefined, i: number): boolean =>
-        record === undefined || (record.raw === saved[i]!.raw && record.hash === saved[i]!.hash);
+        record?.raw === saved[i]!.raw && record.hash === saved[i]!.hash;
       if (!records.every(isSame)) await this.listsChanged();
       const here = new Set(this.outbox.map((one) => one.saved));
-      return saved.filter((one, i) => records[i] !== undefined && here.has(one));
+      return saved.filter((one) => here.has(one));
     });
   }
 
@@ -279,6 +284,7 @@ export class Store {
   private async load(): Promise<void> {
     // A database that is gone leaves the memory as it was.
     const keys = await this.guard.run((database) => database.rows.toCollection().primaryKeys());
+    await this.guard.run(noteOnce);
     this.memory.clear();
     const sums = new Map<PairKey, bigint>();
     for (let at = 0; at < keys.length; at += LOAD_ROWS_MAX) {
@@ -331,12 +337,14 @@ export class Store {
     const isWhole = (record: OutboxRecord | RefusedRecord): boolean =>
       remembered.get(record.hash)?.raw === record.raw || isIntact(record);
     let lists = await this.readLists();
-    const suspects = { outbox: spoiltOf(lists.outbox, isWhole), refused: spoiltOf(lists.refused, isWhole) };
-    if (suspects.outbox.length || suspects.refused.length) {
-      const texts = new Map([...remembered].map(([hash, { raw }]) => [hash, raw]));
+    const outbox = lists.outbox.filter((record) => !isWhole(record));
+    const refused = lists.refused.filter((record) => !isWhole(record));
+    const lost = lostOf(lists.owing.numbers, lists.outbox);
+    if (outbox.length || refused.length || lost.length) {
       const offset = await this.read<unknown>('offset', 0);
       const nowMs = this.now() + (Number.isSafeInteger(offset) ? (offset as number) : 0);
-      await this.guard.run((database) => setAside(database, { ...suspects, remembered: texts, nowMs }));
+      const suspects = { outbox, refused, lost, remembered: this.own(), nowMs };
+      await this.guard.run((database) => setAside(database, suspects));
       lists = await this.readLists();
     }
     const unpacked = <R extends AwaitingRecord | OutboxRecord | RefusedRecord>(record: R): With<R>[] => {
@@ -349,23 +357,26 @@ export class Store {
     this.refused = lists.refused.flatMap(unpacked);
     this.tagged = lists.tagged.flatMap(unpacked);
     this.damaged = lists.damaged;
+    this.photos = [...lists.photos, ...lostPhotos(lists.owing.photos, lists.photos)];
     this.standing = lists.standing;
     this.memory.overlay(this.unconfirmed());
   }
 
-  private own(): { saved: Saved }[] {
+  private own(): With<SavedRecord>[] {
     return [...this.outbox, ...this.awaiting, ...this.refused, ...this.tagged];
   }
 
   private readLists() {
     return this.guard.run((database) => {
-      const { outbox, awaiting, refused, sent, damaged, meta } = database;
-      return database.transaction('r', [outbox, awaiting, refused, sent, damaged, meta], async () => ({
+      const { outbox, awaiting, refused, sent, damaged, blobs, meta } = database;
+      return database.transaction('r', [outbox, awaiting, refused, sent, damaged, blobs, meta], async () => ({
         outbox: await outbox.toArray(),
         awaiting: await awaiting.toArray(),
         refused: await refused.toArray(),
         tagged: await sent.where('tags').anyOf(TAGS).distinct().toArray(),
         damaged: await damaged.toArray(),
+        photos: await owedOf(database),
+        owing: await readOwing(database),
         standing: await readStanding(database),
       }));
     });
@@ -399,19 +410,27 @@ function keysOf(mutations: readonly Saved[]): Set<Key> {
   return new Set(mutations.flatMap(({ mutation }) => mutation.changes.map((one) => keyOf(one.entity, one.id))));
 }
 
-function spoiltOf<R>(records: readonly R[], isWhole: (record: R) => boolean): R[] {
-  return records.filter((record) => !isWhole(record));
+function lostOf(numbers: readonly Numbered[], outbox: readonly OutboxRecord[]): Numbered[] {
+  const here = new Set(outbox.map(({ lane, n }) => `${lane},${n}`));
+  return numbers.filter((one) => !here.has(String(one)));
+}
+
+/** What is owed and not here at all is as good as spoilt. */
+function lostPhotos(owed: readonly string[], here: readonly OwedPhoto[]): OwedPhoto[] {
+  const known = new Set(here.map(({ sha256 }) => sha256));
+  return owed.filter((sha256) => !known.has(sha256)).map((sha256) => ({ sha256, size: 0, state: 'spoilt' }));
 }
 
 /** What was written on this device would be lost by enrolling it anew. */
 export class UnsentWork extends Error {}
 
-/** Throws UnsentWork while this device holds words or photos that nobody else has, or a refusal that nobody saw. */
-async function checkSent({ outbox, refused, damaged, blobs }: Database): Promise<void> {
+/** Throws UnsentWork while this device holds words or photos that nobody else has, or a loss that nobody saw. */
+async function checkSent(database: Database): Promise<void> {
+  const { outbox, refused, damaged } = database;
   if (await outbox.count()) throw new UnsentWork('outbox');
   if (await damaged.count()) throw new UnsentWork('damaged');
   if (await refused.count()) throw new UnsentWork('refused');
-  if (await blobs.where('state').equals('waiting').count()) throw new UnsentWork('photos');
+  if ((await owedOf(database)).length) throw new UnsentWork('photos');
 }
 
 async function beginAnew(database: Database, values: Record<string, unknown>): Promise<void> {

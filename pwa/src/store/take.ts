@@ -109,11 +109,11 @@ class Taking {
   async run(pages: StagedRecord[], moved: boolean, told: readonly Key[]): Promise<void> {
     const { reply, settling } = this;
     this.cursors = await this.database.read<Cursors>('cursors', {});
-    if (!moved) this.settleOffers(told);
+    if (!moved) await this.settleOffers(told);
     await settling.settle(reply.verdicts);
     await settling.recover(reply.missing);
-    // What only rows of a lost scope prove is offered first; the next answer says again that it is lost.
-    if (!moved && this.isNewest()) await this.lose(reply.revoked);
+    // What this device alone has seen is reported first; the next answer says again which scopes are lost.
+    if (!moved && this.isNewest() && !this.pairs.unseen.length) await this.lose(reply.revoked);
     if (!moved) await this.pull(pages);
     await this.holding.write();
     await this.keepStamp();
@@ -122,14 +122,25 @@ class Taking {
   }
 
   /** The centre has what was offered and reported with the request; rows here may be replaced once all was. */
-  private settleOffers(told: readonly Key[]): void {
+  private async settleOffers(told: readonly Key[]): Promise<void> {
     const { pairs, asked, reply } = this;
     if (!asked || (!pairs.offers.length && !pairs.unseen.length)) return;
     const [seen, gone] = [new Set(asked.seen), new Set(asked.gone)];
-    const here = pairs.offers.filter((dot) => !gone.has(dot));
+    const before = pairs.offers;
+    const here = before.filter((dot) => !gone.has(dot));
     pairs.offers = offersLeft(here, asked.offers, reply.verdicts);
+    await this.dropBare(before);
     pairs.unseen = [...new Set([...pairs.unseen.filter((key) => !seen.has(key)), ...told])];
     this.settling.lists = true;
+  }
+
+  /** Of what was offered, that on which no row rests any more is kept no longer. */
+  private async dropBare(before: readonly string[]): Promise<void> {
+    const { proofs } = this.database;
+    const left = new Set(this.pairs.offers);
+    const settled = await proofs.bulkGet(before.filter((dot) => !left.has(dot)));
+    const bare = settled.filter((one) => one?.keys.length === 0).map((one) => one!.dot);
+    await proofs.bulkDelete(bare);
   }
 
   /** Forgets scopes: their cursors, their staged pages, and the rows that no other scope holds. */

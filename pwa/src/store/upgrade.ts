@@ -1,10 +1,11 @@
 /** From the first tables to the second: nothing is lost, and every row learns its lane, its digest and its photos. */
 
 import type { Transaction } from 'dexie';
-import { ENTITIES, LANES, type Verdict } from '../core/contract.ts';
+import { LANES, type Verdict } from '../core/contract.ts';
 import { asText, ofText, total } from '../core/digest.ts';
 import { pairKey, type PairKey } from '../core/pairs.ts';
 import { wholeRow } from '../core/rows.ts';
+import { ENTITIES } from '../core/tables.ts';
 import { closed, isRow } from './closing.ts';
 import type { AwaitingRecord, RefusedRecord, RowRecord, StagedRecord } from './database.ts';
 import { AT_REST } from './standing.ts';

@@ -68,7 +68,7 @@ export function fillLazy(timeoutMs = 120_000): Promise<boolean> {
   });
 }
 
-/** Registers the worker. Sets `data-sw="ready"` on <html> once it controls this page. Does nothing without a secure context. */
+/** Registers the worker, where the context is secure. Sets `data-sw="ready"` on <html> once it controls this page. */
 export async function registerServiceWorker(base: string = import.meta.env.BASE_URL): Promise<void> {
   const container = navigator.serviceWorker;
   if (!container) return;

@@ -1,4 +1,4 @@
-/** One file of the shell: path below the scope, integrity as fetch() takes it, 1 when the first screen can do without. */
+/** One file of the shell: path below the scope, integrity as fetch() takes it, 1 when the first screen does without. */
 export type ShellFile = [path: string, integrity: string, lazy: 0 | 1];
 
 /** The parts of a request that decide whether the shell answers it. */

@@ -2,11 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CLOCK_DEFAULTS, STEPS, type Row } from '../../src/core/contract.ts';
-import { NO_FACTS, progressOf, roundOf, type Facts } from '../../src/core/fold.ts';
-import { T, row } from '../store/world.ts';
+import type { Row } from '../../src/core/contract.ts';
+import { progressOf, roundOf, type Facts } from '../../src/core/fold.ts';
+import { STEPS } from '../../src/core/tables.ts';
+import { CLOCKS, NO_FACTS, T, row } from '../store/world.ts';
 
-const DIRECTIVE = row('directive', 'd1', 1, { urgency: 'flash', at: T, clocks: CLOCK_DEFAULTS.flash, version: 1 });
+const DIRECTIVE = row('directive', 'd1', 1, { urgency: 'flash', at: T, clocks: CLOCKS.flash, version: 1 });
 const about = { target: 't1', directive: 'd1', unit: 'u1' };
 
 const steps: fc.Arbitrary<Row[]> = fc

@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { POLICIES } from '../../src/core/contract.ts';
 import { resolve, type Write } from '../../src/core/merge.ts';
+import { POLICIES } from '../../src/core/tables.ts';
 
 const REPLICAS = ['a', 'b', 'c'];
 const CHOICES = ['x', 'y'];

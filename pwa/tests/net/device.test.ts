@@ -122,6 +122,22 @@ describe('a revoked device', () => {
     await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'revoked' }));
   });
 
+  test('is told at once what became of words that the centre held, though no row comes to it any more', async () => {
+    const [device, centre] = await enrolled();
+    centre.verdictOf = () => ({ verdict: 'held', code: 'parent_unknown' });
+    const dot = await device.write('target.step', [step('a')]);
+    await until(() => expect(device.outbox()).toMatchObject([{ state: 'held' }]));
+    await idleOf(device);
+    centre.next = ({ cursors }) => ({ revoked: Object.keys(cursors), complete: {} });
+    device.syncNow();
+    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'revoked' }));
+    expect(device.refused()).toEqual([]);
+    centre.verdictOf = () => ({ verdict: 'quarantined', code: 'parent_unknown', repeat: true });
+    device.syncNow();
+    await until(() => expect(device.refused()).toMatchObject([{ dot, verdict: 'quarantined' }]));
+    expect(device.outbox()).toEqual([]);
+  });
+
   test('is not one that lost some of its scopes', async () => {
     const [device, centre] = await enrolled();
     centre.next = () => ({ revoked: ['directory'], complete: {} });

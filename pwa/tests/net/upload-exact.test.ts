@@ -2,7 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { BLOB_CHUNK_BYTES_MAX, type Change, type IntentName } from '../../src/core/contract.ts';
+import { BLOB_CHUNK_BYTES_MAX, type Change } from '../../src/core/contract.ts';
+import type { IntentName } from '../../src/core/tables.ts';
 import { Api } from '../../src/net/api.ts';
 import type { Device } from '../../src/net/device.ts';
 import { Uploader } from '../../src/net/upload.ts';
@@ -265,21 +266,22 @@ test.each<[string, number, string | null, number]>([
   const world = new World();
   const [ports, size] = [world.ports(), 2 * BLOB_CHUNK_BYTES_MAX];
   const [blob, outbox] = [new Blob([new Uint8Array(size)]), [] as object[]];
-  const record: BlobRecord = { sha256: 'f'.repeat(64), blob, size, type: 'image/jpeg', state: 'waiting', upload: null };
-  const nothing = async (): Promise<number> => 0;
-  const blobs = { waiting: async () => [record], countFailed: nothing, continueAt: nothing, sent: nothing };
+  const photo = { sha256: sha256(new Uint8Array(size)), size, state: 'waiting' as const };
+  const record: BlobRecord = { ...photo, blob, type: 'image/jpeg', upload: null };
+  const nothing = async (): Promise<void> => undefined;
+  const blobs = { get: async () => record, continueAt: nothing, sent: nothing };
   let stands = 0;
   const chunks: number[] = [];
   world.answer = ({ method, body }) => {
     if (method === 'PATCH') {
       chunks.push(stands);
       stands = chunks.length === 1 ? (body as ArrayBuffer).byteLength : size;
-      outbox.push({ lane, held });
+      outbox.push({ lane, held, photos: [] });
     }
     return new Response(null, { headers: { 'Upload-Offset': String(stands), Location: '/v1/blob/u/1' } });
   };
-  const store = { outbox, blobs } as unknown as Store;
-  const uploader = new Uploader({ ports, api: new Api(ports), store, changed: () => undefined });
+  const store = { outbox, photos: [photo], blobs } as unknown as Store;
+  const uploader = new Uploader({ ports, api: new Api(ports), store, restMs: () => 0, again: () => undefined });
   await uploader.run();
   expect(chunks.length).toBe(sent);
   outbox.length = 0;

@@ -120,12 +120,12 @@ describe('a photo', () => {
     await feedback(device, photo);
     await until(() => expect(device.status.problem).toBe('offline'));
     expect(device.outbox()).toMatchObject([{ photoBytes: big, state: 'saved' }]);
-    expect([device.photoWaits(photo.sha256), device.photoWaits('f'.repeat(64))]).toEqual([true, false]);
+    expect([device.photoState(photo.sha256), device.photoState('f'.repeat(64))]).toEqual(['waiting', null]);
     world.reachable = true;
     world.happen('online');
     await until(() => expect(shelf.bytes.length).toBe(big));
     await done(device);
-    expect(device.photoWaits(photo.sha256)).toBe(false);
+    expect(device.photoState(photo.sha256)).toBeNull();
   });
 
   test('goes on where the centre stands after a 409', async () => {

@@ -215,7 +215,7 @@ export class SimDevice {
     return key;
   }
 
-  /** Every pair is compared with the bytes on the disk; what the centre holds is offered once more, as at each start. */
+  /** Every pair is compared with the bytes on the disk; what the centre holds is offered again, as at each start. */
   async recheckAll(): Promise<void> {
     for (const tab of this.tabs) tab.offersHeld = true;
     const { store } = this.tab();

@@ -3,15 +3,15 @@
 import { canonical } from '../../src/core/canonical.ts';
 import type { Row, Value } from '../../src/core/contract.ts';
 import { asText, digestOf, rowDigest } from '../../src/core/digest.ts';
-import { NO_FACTS, directiveState, overdue, progressOf } from '../../src/core/fold.ts';
+import { overdue, progressOf } from '../../src/core/fold.ts';
 import { isDisputed, resolve } from '../../src/core/merge.ts';
 import { isWithin, whereabouts } from '../../src/core/moves.ts';
 import { Refusal, checkForm, encodeMutation, hashOf } from '../../src/core/mutation.ts';
 import { runsToSend } from '../../src/core/outbox.ts';
-import { takeRows } from '../../src/core/pull.ts';
 import { basesOf, savedFrom, viewOf } from '../../src/core/replica.ts';
 import { keyOf, wholeRow } from '../../src/core/rows.ts';
-import { decodeStamp, encodeStamp, nextStamp, observe, restamp, type Stamp } from '../../src/core/stamp.ts';
+import { decodeStamp, encodeStamp, nextStamp, type Stamp } from '../../src/core/stamp.ts';
+import { NO_FACTS } from '../store/world.ts';
 
 type Fold = (given: Value) => unknown;
 
@@ -34,8 +34,7 @@ export const FOLDS: Record<string, Fold> = {
     const late = progress.clocks.filter((clock) => overdue(clock, now)).map(({ name }) => name);
     return { ...progress, recall_id: recallId, late };
   },
-  state: (states) => directiveState(states),
-  whereabouts: (filings) => whereabouts(rowsOf(filings)),
+  whereabouts: ({ filings, rulings }) => whereabouts(rowsOf(filings), rowsOf(rulings)),
   near: ({ a, b, metres }) => isWithin(a, b, metres),
   view: ({ row, key, mutations }) => {
     const unconfirmed = mutations.map((one: Value) => savedFrom(encodeMutation(one)));
@@ -59,13 +58,7 @@ export const FOLDS: Record<string, Fold> = {
     const waiting = mutations.map((one: Value) => savedFrom(encodeMutation(one)));
     return runsToSend(waiting, room).map(({ lane, signing, group }) => [lane, signing, group.map(({ n }) => n)]);
   },
-  take: ({ held, rows }) => {
-    const here = new Map(rowsOf(held).map((row) => [keyOf(row.entity, row.id), row]));
-    return [...takeRows(here, rowsOf(rows))].map(([key, { seq }]) => [key, seq]);
-  },
   decode: (text) => orNull(decodeStamp(text), parts),
   stamp: (stamp) => encodeStamp(stampOf(stamp)),
   next: ({ last, now }) => parts(nextStamp(stampOf(last), now)),
-  observe: ({ own, seen, now }) => parts(observe(stampOf(own), stampOf(seen), now)),
-  restamp: ({ claimed, last, now }) => parts(restamp(stampOf(claimed), orNull(last, stampOf), now)),
 };

@@ -68,7 +68,7 @@ describe('own photos', () => {
     await store.blobs.add(photo('a', 'sent'));
     await store.blobs.add(photo('b', 'fetched'));
     await store.take(restored());
-    expect((await store.blobs.waiting()).map(({ sha256, upload }) => [sha256[0], upload])).toEqual([['a', null]]);
+    expect((await store.blobs.owed()).map(({ sha256, upload }) => [sha256[0], upload])).toEqual([['a', null]]);
     expect(await store.blobs.get('b'.repeat(64))).toMatchObject({ state: 'fetched' });
   });
 });
@@ -181,12 +181,32 @@ describe('signed orders of the centre', () => {
     expect(await databaseOf(store).proofs.count()).toBe(0);
   });
 
-  test('whose rows are taken away meanwhile are not offered any more', async () => {
-    const [store] = await holding([order(1, 11)], [1]);
+  test('whose rows are taken away before all were offered are offered all the same, and kept no longer', async () => {
+    const orders = Array.from({ length: 60 }, (_, i) => order(i + 1, 11));
+    const [store] = await holding(
+      orders,
+      orders.map((_, i) => i + 1),
+    );
     await store.take(restored());
-    await store.take(reply({ epoch: 'e2', revoked: ['unit/u1'] }));
-    expect((await store.asking(null, 1_000_000)).offers).toEqual([]);
-    expect(store.standing.offers).toEqual([]);
+    const lots: number[] = [];
+    while (store.standing.offers.length && lots.length < 9) {
+      const { offers, asked: next } = await store.asking(null, 1_000_000);
+      lots.push(offers.length);
+      const verdicts = offers.map((one) => verdict(dotOf(one), 'h', 13));
+      await store.take(reply({ epoch: 'e2', verdicts, revoked: ['unit/u1'], upto: 13 }), next);
+    }
+    expect(lots).toEqual([50, 10]);
+    expect([shown(store), await databaseOf(store).proofs.count()]).toEqual([[], 0]);
+  });
+
+  test('whose rows the new log lacks are offered all the same', async () => {
+    const [store] = await holding([order(1, 11), order(2, 12)], [1, 2]);
+    await store.take(restored());
+    const { asked: first } = await store.asking(null, 1);
+    const anew = { restart: [['unit/u1', 0]], complete: { 'unit/u1': [0] }, upto: 13 } as object;
+    await store.take(reply({ epoch: 'e2', verdicts: [verdict('c/0/1', 'h', 13)], ...anew }), first);
+    expect(shown(store)).toEqual([]);
+    expect((await store.asking(null, 1_000_000)).offers.map(dotOf)).toEqual(['c/0/2']);
   });
 });
 
@@ -256,6 +276,19 @@ describe('rows', () => {
       await store.take(reply({ epoch: 'e2' }), next);
     }
     expect(lots).toEqual([50, 50, 20]);
+  });
+
+  test('that nobody can bring back are all reported before their scope is lost', async () => {
+    const [store] = await holding(Array.from({ length: 60 }, (_, i) => order(i + 1, 11)));
+    await store.take(restored());
+    const lots: number[] = [];
+    while (store.standing.unseen.length && lots.length < 9) {
+      const { seen, asked: next } = await store.asking(null, 1_000_000);
+      lots.push(seen.length);
+      await store.take(reply({ epoch: 'e2', revoked: ['unit/u1'], upto: 12 }), next);
+    }
+    expect(lots).toEqual([50, 10]);
+    expect(shown(store)).toEqual([]);
   });
 
   test('of a scope that is lost with the log go once what proves them was offered', async () => {

@@ -66,7 +66,7 @@ describe('saving', () => {
     expect(again.outbox.map((one) => one.raw)).toEqual([saved!.raw]);
     expect(await again.read('tip/1', null)).toEqual({ n: 1, hash: hashOf(saved!.raw) });
     expect(await again.read('stamp', null)).toMatchObject({ counter: 0, replica: REPLICA });
-    expect((await again.blobs.waiting()).map((one) => one.sha256)).toEqual([photo.sha256]);
+    expect((await again.blobs.owed()).map((one) => one.sha256)).toEqual([photo.sha256]);
     expect(await (await again.blobs.get(photo.sha256))!.blob.text()).toBe('abc');
   });
 
@@ -106,7 +106,7 @@ describe('saving', () => {
     expect(again.outbox).toEqual([]);
     expect(await again.read('tip/1', null)).toBeNull();
     expect(await again.read('stamp', null)).toBeNull();
-    expect(await again.blobs.waiting()).toEqual([]);
+    expect(await again.blobs.owed()).toEqual([]);
     expect((await again.save(saving('feedback.add', [feedback('f1')])))!.n).toBe(1);
   });
 

@@ -5,12 +5,30 @@ import type { Change, Page, Proof, Row, SyncReply, Value, Verdict } from '../../
 import type { TabChannel, TabMessage } from '../../src/store/channel.ts';
 import type { SaveRequest } from '../../src/store/save.ts';
 import { asText, digestOf, total } from '../../src/core/digest.ts';
+import type { Facts } from '../../src/core/fold.ts';
 import type { Database } from '../../src/store/database.ts';
 import { Store } from '../../src/store/store.ts';
 
 export const REPLICA = '0193a0aa-0000-7000-8000-000000000001';
 export const ME = { realm: 'realm-1', replica: REPLICA, session: 's1', actor: 'p1', epoch: 'e1', centre: 'c1' };
 export const T = 1_760_000_000_000;
+
+/** How long each step of an order may take, by urgency. */
+export const CLOCKS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  flash: { receipt: 15_000, sign: 60_000, depart: 300_000, arrive: 900_000, first_feedback: 900_000, stop: 120_000 },
+  urgent: {
+    receipt: 60_000,
+    sign: 180_000,
+    depart: 900_000,
+    arrive: 1_800_000,
+    first_feedback: 1_800_000,
+    stop: 300_000,
+  },
+  routine: { receipt: 300_000, sign: 1_800_000, first_feedback: 86_400_000, stop: 1_800_000 },
+};
+
+/** Of a target about which nothing was said. */
+export const NO_FACTS: Facts = { steps: [], rounds: [], recalls: [], stops: [], rulings: [], feedback: [] };
 
 /** Tabs that hear each other at once. */
 export class Tabs {

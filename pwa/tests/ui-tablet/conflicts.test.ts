@@ -5,7 +5,16 @@ import { baseOf } from '../../src/core/rows.ts';
 import { overlaid } from '../../src/core/replica.ts';
 import { savedFrom } from '../../src/core/replica.ts';
 import { encodeMutation } from '../../src/core/mutation.ts';
-import { decisionOf, isDisputed, openDisputes, settledOf, valuesOf } from '../../src/ui/views/tablet/disputes.ts';
+import { machineOf } from '../../src/ui/views/operator/moves.ts';
+import {
+  decisionOf,
+  isDisputed,
+  isOfFilings,
+  openDisputes,
+  rulingOf,
+  settledOf,
+  valuesOf,
+} from '../../src/ui/views/tablet/disputes.ts';
 import { isIdle, moved, shortcutOf } from '../../src/ui/views/tablet/keys.ts';
 import { NOW, UNIT, holding, row, stampAt } from './rows.ts';
 
@@ -64,6 +73,62 @@ describe('the inbox', () => {
     const early: Row = { ...phone, writes: {}, open: {} };
     expect(openDisputes(holding([early, conflict('c')]), UNIT)[0]).toMatchObject({ decidedHere: false });
     expect(openDisputes(holding([conflict('c')]), UNIT)[0]).toMatchObject({ row: null, decidedHere: false });
+  });
+});
+
+describe('filings of one move that contradict each other', () => {
+  const crane = row('equipment', 'e1', { unit: UNIT, kind: 'crane', name: '吊车', status: 'available' });
+  const filed = (filing: string, move: string, place: string, at: number) => ({
+    dot: `${filing}/1/1`,
+    value: { filing, move, kind: 'move', place, lat_e6: null, lon_e6: null, accuracy_m: null },
+    actor: filing,
+    stamp: stampAt(NOW),
+    at,
+  });
+  const told = [
+    filed('op', 'op', '桥东', NOW - 9000),
+    filed('mate', 'op', '桥东', NOW - 8000),
+    filed('duty', 'duty', '桥西', NOW - 7000),
+  ];
+  const about = { row_entity: 'equipment', row_id: 'e1', field: 'position', sides: told, rule: '4.3#12', unit: UNIT };
+  const open = row('conflict', 'c', { ...about, state: 'open', needs: 'unit', winner: 'mate/1/1' });
+  const disputeWith = (...more: Row[]) => openDisputes(holding([crane, open, ...more]), UNIT)[0]!;
+  const ruling = (value: unknown) => rulingOf(disputeWith(), value, 'r1', NOW);
+
+  it('wait for the unit with every filing, at the time that it tells of', () => {
+    expect(disputeWith().sides.map(({ value, at }) => [value.filing, at])).toEqual([
+      ['op', NOW - 9000],
+      ['mate', NOW - 8000],
+      ['duty', NOW - 7000],
+    ]);
+    expect([isOfFilings(disputeWith()), disputeWith().decidedHere]).toEqual([true, false]);
+    expect(isOfFilings(openDisputes(holding([phone, conflict('n')]), UNIT)[0]!)).toBe(false);
+  });
+  it('are settled by a ruling over those that say otherwise, not over a witness', () => {
+    const fields = { equipment: 'e1', unit: UNIT, filing: 'op', over: ['duty'], at: NOW };
+    expect(ruling(told[0]!.value)).toEqual({
+      changes: [{ op: 'create', entity: 'move_ruling', id: 'r1', fields }],
+      base: {},
+    });
+    expect(ruling(told[2]!.value).changes[0]!.fields.over).toEqual(['op', 'mate']);
+  });
+  it('are shown as decided once this device ruled, until the centre says so', () => {
+    const made = row('move_ruling', 'r1', ruling(told[2]!.value).changes[0]!.fields);
+    expect(disputeWith(made)).toMatchObject({ decidedHere: true, ruling: { id: 'r1' } });
+  });
+  it('wait on where a ruling did not know of one of them', () => {
+    const fields = { equipment: 'e1', unit: UNIT, filing: 'duty', over: ['op'], at: NOW };
+    expect(disputeWith(row('move_ruling', 'r1', fields))).toMatchObject({ decidedHere: false, ruling: null });
+  });
+  it('leave the machine where the ruling says', () => {
+    const people = { manager: 'm', operator: 'o', operator_phone: '1', equipment: 'e1', unit: UNIT, kind: 'move' };
+    const moves = told.map(({ value, actor, at }) =>
+      row('equipment_move', value.filing, { ...people, at, place: value.place }, { actor, dot: `${actor}/1/1` }),
+    );
+    const where = (...more: Row[]) => machineOf(holding([crane, ...moves, ...more]), crane).position;
+    expect(where()).toMatchObject({ place: '桥西', to_check: ['op', 'mate'] });
+    const made = row('move_ruling', 'r1', ruling(told[0]!.value).changes[0]!.fields);
+    expect(where(made)).toMatchObject({ place: '桥东', witnesses: ['op', 'mate'], to_check: [] });
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ENTITIES, INTENTS } from '../../src/core/contract.ts';
 import { holds } from '../../src/core/fields.ts';
+import { ENTITIES, INTENTS } from '../../src/core/tables.ts';
 import {
   filedBy,
   machineOf,

@@ -1,10 +1,11 @@
 /** Rows for the tests of these screens. */
 
-import type { EntityName, Row } from '../../src/core/contract.ts';
-import { CLOCK_DEFAULTS } from '../../src/core/contract.ts';
+import type { Row } from '../../src/core/contract.ts';
 import { parentOf } from '../../src/core/rows.ts';
 import { encodeStamp } from '../../src/core/stamp.ts';
+import type { EntityName } from '../../src/core/tables.ts';
 import type { Reader } from '../../src/ui/views/shared/order.ts';
+import { CLOCKS } from '../store/world.ts';
 
 export const NOW = Date.parse('2026-11-24T10:42:00+08:00');
 export const UNIT = 'u-water';
@@ -44,7 +45,7 @@ export function holding(rows: readonly Row[]): Reader {
 export function orderRows(id: string, urgency: string, steps: readonly string[] = [], kind = 'dispatch'): Row[] {
   const at = NOW - 600_000;
   const directive = `d-${id}`;
-  const clocks = CLOCK_DEFAULTS[urgency];
+  const clocks = CLOCKS[urgency];
   const about = { target: id, directive, unit: UNIT, round: 1 };
   return [
     row('directive', directive, { incident: 'i1', kind, urgency, version: 1, text: '排水', clocks, at }),

@@ -1,9 +1,10 @@
 /** Orders as rows, for the tests of the screens: short to write, true to the contract. */
 
-import type { EntityName, Row } from '../../src/core/contract.ts';
-import { CLOCK_DEFAULTS } from '../../src/core/contract.ts';
+import type { Row } from '../../src/core/contract.ts';
+import type { EntityName } from '../../src/core/tables.ts';
 import type { Order, Reader } from '../../src/ui/views/shared/order.ts';
 import { orderOf } from '../../src/ui/views/shared/order.ts';
+import { CLOCKS } from '../store/world.ts';
 
 export const NOON = Date.UTC(2026, 6, 1, 4, 0); // 12:00 in the city
 export const MINUTE = 60_000;
@@ -40,7 +41,7 @@ interface OrderShape {
 /** The rows of one order of unit `u`, with the given steps taken in round 1. */
 export function orderRows(shape: OrderShape = {}): Row[] {
   const { id = 't', urgency = 'urgent', kind = 'dispatch', level = null, at = NOON, steps = [], facts = [] } = shape;
-  const directive = { no: id, kind, urgency, version: 1, text: '', clocks: CLOCK_DEFAULTS[urgency], at };
+  const directive = { no: id, kind, urgency, version: 1, text: '', clocks: CLOCKS[urgency], at };
   return [
     rowOf('incident_summary', `i-${id}`, { title: id, level }),
     rowOf('directive', `d-${id}`, { ...directive, incident: `i-${id}` }),

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { DeviceStatus } from '../../src/net/types.ts';
+import type { DamagedItem, DeviceStatus, RefusedItem } from '../../src/net/types.ts';
 import { bannersOf, UNSENT_WARN, type BannerFacts } from '../../src/ui/shell/banners.ts';
 import { Refusal } from '../../src/core/mutation.ts';
-import { Unreachable } from '../../src/net/api.ts';
+import { ProblemError, Unreachable } from '../../src/net/api.ts';
 import { StoreFull } from '../../src/store/guard.ts';
 import { UnsentWork } from '../../src/store/store.ts';
 import { actOf, subjectOf } from '../../src/ui/shell/describe.ts';
@@ -10,8 +10,9 @@ import { photoFailure, saveFailure } from '../../src/ui/shell/failure.ts';
 import { fateOf, fateText, fromOthers, isUndecided } from '../../src/ui/shell/fates.ts';
 import { guessOf, troubleOf, trustPage, workerReady, type Browser } from '../../src/ui/shell/platform.ts';
 import { remainsOf } from '../../src/ui/shell/remains.ts';
-import { enrolTrouble } from '../../src/ui/shell/trouble.ts';
-import { ageOf, lookOf, unsentOf } from '../../src/ui/shell/sync-words.ts';
+import { lostLanes, lostText } from '../../src/ui/shell/lost.ts';
+import { enrolTrouble, lateTrouble } from '../../src/ui/shell/trouble.ts';
+import { ageOf, lookOf, unseenOf, unsentOf } from '../../src/ui/shell/sync-words.ts';
 import {
   agoText,
   ageText,
@@ -39,6 +40,7 @@ const STATUS: DeviceStatus = {
   photosWaiting: 0,
   photoBytesWaiting: 0,
   photosFailed: 0,
+  photosSpoilt: 0,
   lastSync: NOON,
   leader: true,
   behind: false,
@@ -49,6 +51,17 @@ const STATUS: DeviceStatus = {
   updateNeeded: false,
   problem: null,
   secure: true,
+};
+
+const FACTS: BannerFacts = {
+  status: STATUS,
+  offset: 0,
+  refused: 0,
+  answered: false,
+  persisted: true,
+  update: false,
+  replaced: false,
+  screen: '',
 };
 
 describe('times', () => {
@@ -102,6 +115,50 @@ describe('what waits', () => {
   });
 });
 
+describe('what a person must look at', () => {
+  it('counts refusals, spoilt and lost words, and photos that will not get through', () => {
+    const status = { ...STATUS, damaged: 2, photosFailed: 1, photosSpoilt: 1 };
+    expect(unseenOf({ status, refused: () => [{} as RefusedItem] })).toBe(5);
+    expect(unseenOf({ status: STATUS, refused: () => [] })).toBe(0);
+  });
+});
+
+describe('numbers of lost words', () => {
+  const lost = (lane: number, n: number, text: string | null = null): DamagedItem => {
+    const dot = `r/${lane}/${n}`;
+    return { id: 10 * lane + n, dot, lane, n, text, at: null, found: NOON + n, refused: false };
+  };
+  const numbers = (text: string): string => say('app.lost.numbers', { numbers: text });
+
+  it('are told lane by lane, the urgent ones first, and those that follow each other as a range', () => {
+    const items = [lost(1, 5), lost(0, 7), lost(0, 3), lost(0, 2), lost(0, 4), lost(0, 9, '{')];
+    const urgent = numbers(`2–4${say('app.lost.between')}7`);
+    expect(lostLanes(items)).toMatchObject([
+      { lane: say('app.lane.0'), numbers: urgent, found: NOON + 7, ids: [2, 3, 4, 7] },
+      { lane: say('app.lane.1'), numbers: numbers('5'), ids: [15] },
+    ]);
+    expect(lostText(items)).toBe(`${say('app.lane.0')} ${urgent} · ${say('app.lane.1')} ${numbers('5')}`);
+    expect(lostText([lost(0, 9, '{')])).toBe('');
+  });
+});
+
+describe('a device that is signed out', () => {
+  const status = { ...STATUS, problem: 'unauthenticated' as const };
+
+  it('does not look as if all were well, though the centre answers', () => {
+    expect([lookOf(status), ageOf(status, NOON)]).toEqual(['offline', say('app.sync.as_of', { time: '12:00' })]);
+    expect(nothing(status, 'no orders', NOON).text).toBe(say('app.signed_out.empty'));
+    expect(bannersOf({ ...FACTS, status })).toEqual(['signed_out']);
+  });
+  it('says why its last words were not handed over', () => {
+    expect(lateTrouble(new Unreachable('x'))).toBe(say('app.late.offline'));
+    expect(lateTrouble(new ProblemError(507, { code: 'storage', zh: '', en: '', detail: null }))).toBe(
+      say('error.storage'),
+    );
+    expect(lateTrouble(new Error('x'))).toBe(say('app.done.failed'));
+  });
+});
+
 describe('a disabled device', () => {
   const status = { ...STATUS, problem: 'revoked' as const };
 
@@ -115,16 +172,7 @@ describe('a disabled device', () => {
 });
 
 describe('banners', () => {
-  const facts: BannerFacts = {
-    status: STATUS,
-    offset: 0,
-    refused: 0,
-    answered: false,
-    persisted: true,
-    update: false,
-    replaced: false,
-    screen: '',
-  };
+  const facts = FACTS;
 
   it('are none when all is well or merely offline', () => {
     expect(bannersOf(facts)).toEqual([]);
@@ -142,6 +190,12 @@ describe('banners', () => {
     const status = { ...STATUS, damaged: 1, restored };
     expect(bannersOf({ ...facts, status, refused: 1 })).toEqual(['damaged', 'restored']);
     expect(bannersOf({ ...facts, status, refused: 1, screen: 'unsent' })).toEqual(['restored']);
+  });
+  it('tell of photos that will not get through, but not above the list of them', () => {
+    const status = { ...STATUS, photosSpoilt: 1 };
+    expect(bannersOf({ ...facts, status })).toEqual(['photos']);
+    expect(bannersOf({ ...facts, status: { ...STATUS, photosFailed: 1 } })).toEqual(['photos']);
+    expect(bannersOf({ ...facts, status, screen: 'unsent' })).toEqual([]);
   });
   it('ask to open anew only when nothing could be lost by it', () => {
     expect(bannersOf({ ...facts, status: { ...STATUS, storeLost: true } })).toEqual(['store_lost']);

@@ -1,6 +1,7 @@
 /** Which lines stand under the top bar: what threatens what was written comes first, and two are enough. */
 
 import type { DeviceStatus } from '../../net/types.ts';
+import { barred, revoked, signedOut } from '../views/shared/nothing.ts';
 
 /** This many unsent changes are worth a word. */
 export const UNSENT_WARN = 20;
@@ -11,11 +12,13 @@ export type BannerName =
   | 'store_lost'
   | 'store_gone'
   | 'revoked'
+  | 'signed_out'
   | 'insecure'
   | 'update_needed'
   | 'problem'
   | 'damaged'
   | 'restored'
+  | 'photos'
   | 'refused'
   | 'unsent'
   | 'help_answered'
@@ -44,12 +47,14 @@ export function bannersOf(facts: BannerFacts): BannerName[] {
   const holds: [BannerName, boolean][] = [
     ['store_gone', status.storeLost && status.waiting > 0],
     ['store_lost', status.storeLost && status.waiting === 0],
-    ['revoked', status.problem === 'revoked'],
+    ['revoked', revoked(status)],
+    ['signed_out', signedOut(status)],
     ['insecure', !status.secure],
     ['update_needed', status.updateNeeded],
     ['help_answered', facts.answered],
-    ['problem', status.problem !== null && status.problem !== 'offline' && status.problem !== 'revoked'],
+    ['problem', status.problem !== null && status.problem !== 'offline' && !barred(status)],
     ['damaged', status.damaged > 0 && facts.screen !== 'unsent'],
+    ['photos', status.photosFailed + status.photosSpoilt > 0 && facts.screen !== 'unsent'],
     ['refused', facts.refused > 0 && status.damaged === 0 && facts.screen !== 'unsent'],
     ['unsent', status.waiting >= UNSENT_WARN && facts.screen !== 'unsent'],
     ['restored', status.restored !== null],

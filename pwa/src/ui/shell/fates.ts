@@ -1,12 +1,12 @@
 /** What became at the centre of words that it did not take, as far as this device was told. */
 
-import type { Row } from '../../core/contract.ts';
+import { DAY_MS, type Row } from '../../core/contract.ts';
 import { isOwn } from '../../core/epoch.ts';
 import type { Reader } from '../views/shared/order.ts';
 import { say, sayCode } from '../words.svelte.ts';
 
 /** What was dealt with longer ago is history. */
-const RECENT_MS = 7 * 86_400_000;
+const RECENT_MS = 7 * DAY_MS;
 
 /** The row in which the centre shows these words; null while it has not told. */
 export function fateOf(device: Reader, dot: string): Row | null {

@@ -1,6 +1,5 @@
 /** The screens of each kind of device. A phone's come with the first load; the others are fetched once and cached. */
-
-import type { DeviceKindName } from '../../core/contract.ts';
+import type { DeviceKindName } from '../../core/tables.ts';
 import { screens as phone } from '../views/phone/index.ts';
 import type { Screens } from '../views/screens.ts';
 

@@ -54,7 +54,7 @@ export function thisBrowser(): Browser {
 
 const WORKER_MS_MAX = 10_000;
 
-/** True once the service worker runs this page: only then does the app open without a network. Waits for slow installs alone. */
+/** True once the service worker runs this page: only then the app opens without a network. A slow install is awaited. */
 export async function workerReady(ms = WORKER_MS_MAX): Promise<boolean> {
   if (import.meta.env.DEV) return true; // The development server has no worker.
   const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), ms));

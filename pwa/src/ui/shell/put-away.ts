@@ -4,7 +4,7 @@ import { tick } from 'svelte';
 import { app } from '../app-state.svelte.ts';
 import { say } from '../words.svelte.ts';
 
-export async function putAway(dismissing: Promise<void>): Promise<void> {
+export async function putAway(dismissing: Promise<unknown>): Promise<void> {
   try {
     await dismissing;
   } catch {

@@ -1,4 +1,4 @@
-/** The sentence that tells a person why enrolment did not work. */
+/** The sentence that tells a person why enrolment did not work, or what goes before it. */
 
 import { ProblemError, Unreachable } from '../../net/api.ts';
 import { UnsentWork } from '../../store/store.ts';
@@ -10,4 +10,10 @@ export function enrolTrouble(error: unknown): string {
   if (error instanceof Unreachable) return say('app.enrol.offline');
   if (error instanceof UnsentWork) return say('app.enrol.unsent');
   return fullOr(error, 'app.enrol.failed');
+}
+
+/** Why the last words were not handed over. */
+export function lateTrouble(error: unknown): string {
+  if (error instanceof ProblemError) return sayCode('error', error.code);
+  return say(error instanceof Unreachable ? 'app.late.offline' : 'app.done.failed');
 }

@@ -4,11 +4,11 @@ import { app } from '../app-state.svelte.ts';
 import type { Tab } from '../parts/Tabs.svelte';
 import { href } from '../route.svelte.ts';
 import { say } from '../words.svelte.ts';
-import { unsentOf } from './sync-words.ts';
+import { unseenOf, unsentOf } from './sync-words.ts';
 
-/** It counts what waits, photos too, what the centre did not take and what the disk has spoilt. */
+/** It counts what waits, photos too, and what a person must look at. */
 export function unsentTab(): Tab {
-  const n = app.read((device) => unsentOf(device.status) + device.refused().length + device.status.damaged);
+  const n = app.read((device) => unsentOf(device.status) + unseenOf(device));
   return {
     id: 'unsent',
     href: href('unsent'),

@@ -1,7 +1,8 @@
 /** Filings of a machine's moves: what is known, what is prefilled, what is still missing. Pure. */
 
-import type { Change, EntityName, Row, Value } from '../../../core/contract.ts';
+import type { Change, Row, Value } from '../../../core/contract.ts';
 import { whereabouts, type Position } from '../../../core/moves.ts';
+import type { EntityName } from '../../../core/tables.ts';
 import { placeFields } from '../shared/acts.ts';
 import type { Fix } from '../shared/place.ts';
 
@@ -43,7 +44,8 @@ const byName = (a: Machine, b: Machine) => (a.equipment.id < b.equipment.id ? -1
 
 export function machineOf(device: Reader, equipment: Row): Machine {
   const moves = [...device.children('equipment_move', equipment.id)].sort(newestFirst);
-  return { equipment, moves, position: whereabouts(moves).position, status: statusOf(equipment, moves) };
+  const { position } = whereabouts(moves, device.children('move_ruling', equipment.id));
+  return { equipment, moves, position, status: statusOf(equipment, moves) };
 }
 
 /** By device time; the later written of two that name the same moment. */

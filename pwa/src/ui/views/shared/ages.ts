@@ -1,5 +1,6 @@
 /** Times as people read them: 24 hours, in the city's own time, whatever zone the phone is set to. */
 
+import { DAY_MS } from '../../../core/contract.ts';
 import { clockText } from '../../parts/time.ts';
 import { say } from '../../words.svelte.ts';
 
@@ -11,7 +12,7 @@ const JUST_MS = 10_000;
 
 const two = (n: number): string => String(n).padStart(2, '0');
 const local = (ms: number): Date => new Date(ms + ZONE_MS);
-const dayOf = (ms: number): number => Math.floor((ms + ZONE_MS) / 86_400_000);
+const dayOf = (ms: number): number => Math.floor((ms + ZONE_MS) / DAY_MS);
 
 /** `10:21` */
 export function hourText(ms: number): string {

@@ -6,7 +6,13 @@ import { asOf, timeText } from './ages.ts';
 
 type Status = Pick<DeviceStatus, 'lastSync' | 'problem'>;
 
-export const revoked = (status: Pick<DeviceStatus, 'problem'>): boolean => status.problem === 'revoked';
+type Standing = Pick<DeviceStatus, 'problem'>;
+
+export const revoked = (status: Standing): boolean => status.problem === 'revoked';
+/** The centre does not know this device's sign-in. */
+export const signedOut = (status: Standing): boolean => status.problem === 'unauthenticated';
+/** Only a new enrolment helps. */
+export const barred = (status: Standing): boolean => revoked(status) || signedOut(status);
 
 /** 数据截至 …; of a disabled device: from before that. */
 export function sinceOf(status: Status, now: number): string {
@@ -17,5 +23,6 @@ export function sinceOf(status: Status, now: number): string {
 
 /** The words of an `EmptyState`. */
 export function nothing(status: Status, text: string, now: number): { text: string; since: string } {
-  return { text: revoked(status) ? say('app.revoked.empty') : text, since: sinceOf(status, now) };
+  const barredText = revoked(status) ? say('app.revoked.empty') : signedOut(status) ? say('app.signed_out.empty') : '';
+  return { text: barredText || text, since: sinceOf(status, now) };
 }

@@ -1,7 +1,8 @@
 /** One order of one unit, put together from its rows: what it says, where it stands, what may come next. */
 
-import { RANKS, type EntityName, type Row, type StepName } from '../../../core/contract.ts';
+import type { Row } from '../../../core/contract.ts';
 import { overdue, progressOf, type Clock, type Facts, type Progress } from '../../../core/fold.ts';
+import { RANKS, type EntityName, type StepName } from '../../../core/tables.ts';
 
 /** The part of the device that orders are read from. */
 export interface Reader {

@@ -1,8 +1,7 @@
 /** Writing from a screen: what went wrong is said in the words of the code, and an edit can be taken back. */
-
-import type { EntityName } from '../../../core/contract.ts';
 import { basesOf } from '../../../core/replica.ts';
 import { keyOf, splitKey } from '../../../core/rows.ts';
+import type { EntityName } from '../../../core/tables.ts';
 import type { Change, IntentName, Row, WriteOptions } from '../../../net/types.ts';
 import { app } from '../../app-state.svelte.ts';
 import { saveFailure } from '../../shell/failure.ts';
@@ -29,8 +28,9 @@ class Acts {
   }
 
   /**
-   * Write an edit, based on the rows that the person saw, and offer to take it back. The inverse follows this edit alone, so that what others write meanwhile
-   * is beside it, never under it; once they have, there is nothing to take back.
+   * Write an edit, based on the rows that the person saw, and offer to take it back. The inverse follows this edit
+   * alone, so that what others write meanwhile is beside it, never under it; once they have, there is nothing to take
+   * back.
    */
   async edit(intent: IntentName, changes: Change[], text: string, seen: readonly Row[]): Promise<boolean> {
     const device = app.device!;

@@ -1,6 +1,5 @@
 /** Which orders call out loud. Pure. */
-
-import { RANKS } from '../../../core/contract.ts';
+import { RANKS } from '../../../core/tables.ts';
 import type { Sound } from '../../alarm/alarm.ts';
 import type { Order } from '../shared/order.ts';
 

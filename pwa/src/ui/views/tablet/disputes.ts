@@ -1,8 +1,9 @@
 /** Disputed fields: who says what, and the decision that settles them. Pure but for the device it reads. */
 
-import type { Change, EntityName, Row, Value } from '../../../core/contract.ts';
+import type { Change, Row, Value } from '../../../core/contract.ts';
 import { baseOf, keyOf } from '../../../core/rows.ts';
 import { decodeStamp } from '../../../core/stamp.ts';
+import type { EntityName } from '../../../core/tables.ts';
 import type { Reader } from '../shared/order.ts';
 
 /** One rival value and its author. `at` is by the author's device. */
@@ -21,14 +22,19 @@ export interface Dispute {
   sides: Side[];
   /** This device has a decision that the centre has not confirmed yet. */
   decidedHere: boolean;
+  /** What decided between filings of a machine's move, if somebody has. */
+  ruling: Row | null;
 }
 
-const sideOf = ({ dot, value, actor, stamp }: Record<string, Value>): Side => ({
+const sideOf = ({ dot, value, actor, stamp, at }: Record<string, Value>): Side => ({
   dot,
   value,
   actor,
-  at: decodeStamp(stamp)?.wallMs ?? 0,
+  at: at ?? decodeStamp(stamp)?.wallMs ?? 0,
 });
+
+/** Two people filed one machine's move differently: a ruling settles it, no edit. */
+export const isOfFilings = ({ conflict }: Dispute): boolean => conflict.fields.rule === '4.3#12';
 
 /** All values of a field, as every screen that shows it must show them: one, or the rivals side by side. */
 export function valuesOf(row: Row, field: string): Value[] {
@@ -57,8 +63,22 @@ export function disputeOf(device: Reader, conflict: Row): Dispute {
   const open = row?.open[field];
   const live = open?.length ? [] : (row?.writes[field] ?? []);
   const decidedHere = live.length > 0 && known.every((side) => side.dot !== live[1] && side.stamp < live[0]!);
-  return { conflict, row, field, sides: (open?.length ? open : known).map(sideOf), decidedHere };
+  const sides = (open?.length ? open : known).map(sideOf);
+  const dispute: Dispute = { conflict, row, field, sides, decidedHere, ruling: null };
+  if (!isOfFilings(dispute)) return dispute;
+  const ruling = device.children('move_ruling', row_id).find((one) => settles(one, dispute)) ?? null;
+  return { ...dispute, ruling, decidedHere: ruling !== null };
 }
+
+/** The ruling is for one of these filings, over all that say otherwise. */
+function settles({ fields }: Row, dispute: Dispute): boolean {
+  const chosen = dispute.sides.find(({ value }) => value.filing === fields.filing);
+  return !!chosen && othersThan(chosen.value, dispute).every((id) => fields.over.includes(id));
+}
+
+/** The filings that do not say the same as this one. */
+const othersThan = (value: Value, { sides }: Dispute): string[] =>
+  sides.filter((side) => side.value.move !== value.move).map((side) => side.value.filing as string);
 
 const lastOf = (dispute: Dispute): number => Math.max(0, ...dispute.sides.map((side) => side.at));
 
@@ -74,6 +94,13 @@ export function settledOf(device: Reader, unit: string): Dispute[] {
 export interface Decision {
   changes: Change[];
   base: Record<string, Record<string, string[]>>;
+}
+
+/** Rules for one filing of a machine's move, over those that the person saw beside it. */
+export function rulingOf(dispute: Dispute, value: Value, id: string, at: number): Decision {
+  const { row_id: equipment, unit } = dispute.conflict.fields;
+  const fields = { equipment, unit, filing: value.filing, over: othersThan(value, dispute), at };
+  return { changes: [{ op: 'create', entity: 'move_ruling', id, fields }], base: {} };
 }
 
 /** Settles every value that the person saw; one that comes later stays open. */

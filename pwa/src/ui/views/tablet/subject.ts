@@ -1,7 +1,9 @@
 /** What a dispute is about, in words, and how a value of it reads. */
 
+import type { Value } from '../../../core/contract.ts';
 import { app } from '../../app-state.svelte.ts';
 import { say, sayCode } from '../../words.svelte.ts';
+import { degrees } from '../shared/place.ts';
 import type { Dispute } from './disputes.ts';
 import { nameOf } from './people.ts';
 
@@ -17,8 +19,16 @@ export function subjectOf({ conflict, row, field }: Dispute): string {
   return say('tablet.conflicts.subject', { whose, what });
 }
 
-export function valueText(field: string, value: unknown): string {
+/** The words for a place and its coordinates, as far as a filing has them. */
+function placeText({ place, lat_e6, lon_e6 }: Record<string, Value>): string {
+  const measured = typeof lat_e6 === 'number' && typeof lon_e6 === 'number';
+  const coords = measured ? say('app.place.coords', { lat: degrees(lat_e6), lon: degrees(lon_e6) }) : '';
+  return [place, coords].filter(Boolean).join(' · ');
+}
+
+export function valueText(field: string, value: Value): string {
   if (value === null || value === undefined || value === '') return say('tablet.conflicts.empty');
+  if (field === 'position') return placeText(value);
   if (field === 'recall') return value === 'recall' ? sayCode('entity', 'recall') : sayCode('step', String(value));
   if (field === 'operator_person') return app.read((device) => nameOf(device, String(value)));
   return FIELDS_OF_CODES.has(field) ? sayCode(field, String(value)) : String(value);

@@ -1,0 +1,92 @@
+"""A database is brought up to date a slice at a time; one that dies on the way is as it was."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from server.store import sqlite_schema
+from server.store.sqlite_schema import MIGRATIONS, migrate
+
+V1 = Path(__file__).parent / "v1/database.sql"
+SLICE = 20
+
+
+class Died(Exception):
+    pass
+
+
+class Counting(sqlite3.Cursor):
+    def fetchall(self):
+        found = super().fetchall()
+        self.connection.most = max(self.connection.most, len(found))
+        return found
+
+
+class Watched(sqlite3.Connection):
+    """Knows the most rows that were in memory at once, and dies after `left` statements."""
+
+    most, said, left = 0, 0, None
+
+    def cursor(self, *_):
+        return super().cursor(Counting)
+
+    def execute(self, statement, *values):
+        self.said += 1
+        if self.said == self.left and statement != "ROLLBACK":
+            raise Died
+        return super().execute(statement, *values)
+
+
+@pytest.fixture
+def v1(tmp_path, monkeypatch):
+    """Opens the database of the first version, where the last connection left it."""
+    monkeypatch.setattr(sqlite_schema, "MIGRATED_AT_ONCE", SLICE)
+    made = sqlite3.connect(tmp_path / "old.db")
+    made.executescript(V1.read_text(encoding="utf-8"))
+    made.close()
+    opened = []
+
+    def connect():
+        db = sqlite3.connect(tmp_path / "old.db", isolation_level=None, factory=Watched)
+        opened.append(db)
+        return db
+
+    yield connect
+    for db in opened:
+        db.close()
+
+
+def told(db):
+    """What a migration computes."""
+    sums = db.execute("SELECT scope, lane, sum FROM digest ORDER BY scope, lane").fetchall()
+    return sums, db.execute("SELECT entity, id, digest FROM row ORDER BY entity, id").fetchall()
+
+
+def test_no_more_than_a_slice_of_rows_is_in_memory(v1):
+    db = v1()
+    [(rows,)] = db.execute("SELECT count(*) FROM row")
+    migrate(db)
+    assert db.most <= SLICE < rows
+    assert all(sum for _, _, sum in told(db)[0])
+
+
+def test_a_machine_that_dies_on_the_way_leaves_whole_steps_and_the_next_start_goes_on(v1):
+    whole = sqlite3.connect(":memory:", isolation_level=None, factory=Watched)
+    whole.executescript(V1.read_text(encoding="utf-8"))
+    migrate(whole)
+    for left in range(2, whole.said, 7):
+        db = v1()
+        db.left = left
+        with pytest.raises(Died):
+            migrate(db)
+        db.close()
+        after = v1()
+        [(version,)] = after.execute("PRAGMA user_version")
+        columns = {line[1] for line in after.execute("PRAGMA table_info('row')")}
+        assert ("digest" in columns) == (version >= 2)
+        after.close()
+    last = v1()
+    migrate(last)
+    assert told(last) == told(whole)
+    assert last.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
