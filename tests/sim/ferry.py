@@ -24,6 +24,7 @@ from tests.sim.landing import (
     Stick,
     dots_in,
     land,
+    log_vector,
     open_at_device,
     settle,
 )
@@ -326,7 +327,18 @@ class Ferry:
             return "no answer"
         answer = self._answer(landed, None)
         told = county.hear(answer.data, self.centre_key(), None)
+        if landed.bundle.header.epoch == landed.epoch:
+            self._check_heard(county)
         return f"{len(landed.pushed)} pushed, {told} verdicts"
+
+    def _check_heard(self, county: County) -> None:
+        """After an answer a county takes for known at the centre only what is in its log."""
+        enrolled = sorted(self.enrolled())
+        logged = dots_in(log_vector(self.world.centre, enrolled))
+        peer = {dot for dot in dots_in(county.book.peer) if dot[0] in enrolled}
+        if beyond := sorted(peer - logged):
+            raise Broken("unasked", f"{county.name} takes {beyond[:3]} for known at the centre")
+        self.world.states["heard"] += 1
 
     def _heal(self, action: Action) -> str:
         """No more mishaps."""

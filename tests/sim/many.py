@@ -35,8 +35,8 @@ STATES = (
     *("conflict_removed", "conflict_state", "desk_release", "status_507", "status_400"),
     *("conflict_move", "move_ruled", "move_settled", "clock_off", "level_limit"),
     *("relayed", "passed_on", "landed_fresh", "landed_gaps", "landed_failed", "landed_other_log"),
-    *("stick_settled", "node_device", "p256", "unserved", "set_back", "foreign_part", "after"),
-    *("guard_exists", "guard_absent", "guard_eq", "guard_in", "guard_dot"),
+    *("stick_settled", "heard", "node_device", "p256", "unserved", "set_back", "foreign_part"),
+    *("after", "guard_exists", "guard_absent", "guard_eq", "guard_in", "guard_dot"),
     *("photo_told", "photo_again", "photo_harmed", "photo_twice", "photo_unheard"),
     *("photo_shown", "photo_hidden"),
 )
