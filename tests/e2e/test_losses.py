@@ -30,8 +30,20 @@ SPOIL_PHOTOS = """
 UNKNOWN = {"code": "unauthenticated", "zh": "", "en": "", "detail": None}
 
 
-def test_a_spoilt_photo_is_not_sent_and_its_person_is_asked_for_another(centre, phone, order):
+def unreachable(phone):
+    """Nothing goes out, also while the tab closes."""
+    phone.context.route("**/v1/sync", lambda route: route.abort())
     phone.flight_mode()
+
+
+def closed_unsent(phone):
+    """The app is closed, and the next one may send."""
+    closed_app(phone)
+    phone.context.unroute("**/v1/sync")
+
+
+def test_a_spoilt_photo_is_not_sent_and_its_person_is_asked_for_another(centre, phone, order):
+    unreachable(phone)
     phone.at("d", order, "feedback")
     phone.page.get_by_label(zh("app.feedback.text")).fill(TEXT)
     phone.page.locator("input[type=file]").first.set_input_files([photo()])
@@ -40,7 +52,7 @@ def test_a_spoilt_photo_is_not_sent_and_its_person_is_asked_for_another(centre, 
     expect(save).not_to_have_attribute("aria-disabled", "true")
     phone.press("app.feedback.save")
     expect(phone.page.locator("article .said").filter(has_text=TEXT)).to_be_visible()
-    closed_app(phone)
+    closed_unsent(phone)
     phone.page.evaluate(SPOIL_PHOTOS)
     phone.page.goto("/app/")
     phone.sees(zh("app.banner.photos", n=1))
@@ -57,10 +69,11 @@ def test_a_spoilt_photo_is_not_sent_and_its_person_is_asked_for_another(centre, 
 
 
 def test_a_lost_outbox_is_told_by_number_to_person_and_centre(centre, phone, order):
-    phone.flight_mode()
+    unreachable(phone)
     for text in ("示例：第一处", "示例：第二处"):
         say_feedback(phone, order, text)
-    closed_app(phone)
+    closed_unsent(phone)
+    assert at_the_centre(centre, order) == set()
     lost = sorted(one["n"] for one in disk.read(phone.page, "outbox") if one["lane"] == 1)
     disk.delete_store(phone.page, "outbox")
     phone.page.goto("/app/")

@@ -218,7 +218,8 @@ export class SyncLoop {
     const whole = isWhole(reply.complete, cursors) && !store.standing.restarting.length;
     await this.noteWhole(whole, reply.now);
     const further = JSON.stringify(before[0]) !== JSON.stringify(cursors) || this.owed() < before[1];
-    return anew || this.isNewlyBad(asking) || (further && (!whole || this.isOwing()));
+    const askedBack = Object.keys(reply.missing).length > 0 && this.owed() > before[1];
+    return anew || askedBack || this.isNewlyBad(asking) || (further && (!whole || this.isOwing()));
   }
 
   /** True when the centre has replaced a snapshot meanwhile: it offers another one when asked again. */

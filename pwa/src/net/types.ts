@@ -2,6 +2,7 @@
 
 import type { Mutation, Row, Value } from '../core/contract.ts';
 import type { Code, DeviceKindName, IntentName, Role, Tag } from '../core/tables.ts';
+import type { OwedPhoto } from '../store/blobs.ts';
 import type { Trouble } from './trouble.ts';
 
 export type { Trouble };
@@ -76,7 +77,7 @@ export interface DamagedItem {
 }
 
 /** `failed`: the centre refused it for good; `spoilt`: the disk has spoilt it. */
-export type PhotoState = 'waiting' | 'failed' | 'spoilt';
+export type PhotoState = OwedPhoto['state'];
 
 /** A photo of own words that the centre does not have, though it has the words. */
 export interface PhotoItem {

@@ -244,6 +244,18 @@ describe('writing', () => {
     expect(centre.pushed.length).toBe(1);
   });
 
+  test('what the centre misses goes to it again at once', async () => {
+    const [device, centre] = await enrolled();
+    await device.write('target.step', [step('a')]);
+    await until(() => expect(centre.pushed.length).toBe(1));
+    await idle(device);
+    let asked = 0;
+    centre.next = () => ({ missing: asked++ ? {} : { '0': [1] } });
+    device.syncNow();
+    await until(() => expect(centre.pushed.map(({ n }) => n)).toEqual([1, 1]));
+    await idle(device);
+  });
+
   test('an urgent word goes beside a bulky answer that is under way', async () => {
     const [device, centre] = await enrolled();
     let release: (part: object) => void = () => undefined;
