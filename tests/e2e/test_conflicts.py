@@ -1,9 +1,13 @@
 """Where two people meant different things, both see it and one decides."""
 
+import httpx
 from playwright.sync_api import expect
 
 from schema.wire import Change
+from server.app import build_app
+from server.ids import uuid7
 from tests.e2e.hands import eventually, zh
+from tests.server.world import World
 
 NUMBER = "100 0000 0005"
 TEXT = "示例：赴城东排水站核查泵房水位"
@@ -117,3 +121,51 @@ def test_work_done_before_the_recall_came_is_for_the_centre_to_rule(centre, phon
     dialog.get_by_role("button", name=zh("desk.decide.rule")).click()
     phone.sees(zh("app.recall.accepted"))
     assert "open" not in [one.fields["state"] for one in centre.rows("conflict")]
+
+
+async def filed_elsewhere(centre, machine):
+    """The duty room says of the machine that it is ten kilometres off; it has its own device."""
+    fields = {
+        "equipment": machine.id,
+        "unit": machine.fields["unit"],
+        "kind": "move",
+        "at": centre.engine.clock(),
+        "manager": "示例乙",
+        "operator": "示例丙",
+        "operator_phone": "100 0000 0009",
+        "place": "示例：北山货场",
+        "lat_e6": 44_650_000,
+        "lon_e6": 129_618_600,
+        "accuracy_m": 20,
+    }
+    transport = httpx.ASGITransport(build_app(centre.engine))
+    async with httpx.AsyncClient(transport=transport, base_url=centre.origin) as client:
+        world = World(centre.engine, centre.engine.clock, client)
+        duty = await world.device(centre.person(centre.scenario.codes["tablet"]), "tablet")
+        await duty.settle()
+        filing = uuid7(centre.engine.clock())
+        duty.write("move.file", 1, Change("create", "equipment_move", filing, fields))
+        assert [one.verdict for one in (await duty.sync()).verdicts] == ["merged"]
+
+
+def test_two_people_s_filings_of_one_machine_wait_until_the_duty_room_says_which_stands(
+    centre, operator, tablet, desk
+):
+    """4.3#12"""
+    operator.press("operator.file")
+    operator.sees("±18")
+    operator.press("operator.submit")
+    eventually(lambda: len(centre.rows("equipment_move")) == 1, operator.page)
+    [filing] = centre.rows("equipment_move")
+    machine = next(row for row in centre.rows("equipment") if row.id == filing.fields["equipment"])
+    centre.call(filed_elsewhere(centre, machine))
+    desk.page.goto("/desk/inbox")
+    desk.sees("示例：北山货场")
+    tablet.at("conflicts")
+    tablet.sees("示例：北山货场")
+    tablet.page.locator("article.card li").filter(has_text="44.5513").get_by_role("button").click()
+    eventually(lambda: len(centre.rows("move_ruling")) == 1, tablet.page)
+    assert [one.fields["state"] for one in centre.rows("conflict")] == ["decided"]
+    assert centre.rows("move_ruling")[0].fields["filing"] == filing.id
+    tablet.sees(zh("tablet.conflicts.none"))
+    expect(desk.page.get_by_text(zh("desk.inbox.none"))).to_be_visible()
