@@ -6,7 +6,10 @@ from schema.roles import Role
 
 
 class Device(Struct, frozen=True):
-    """An enrolled device, as its token proves it. `key` is its public key in base64url."""
+    """An enrolled device, as its token proves it. `key` is its public key in base64url.
+
+    Until `returning_until` it sends again what a lost log knew; 0 when it does not.
+    """
 
     replica: str
     actor: str
@@ -17,6 +20,7 @@ class Device(Struct, frozen=True):
     key: str
     scopes: tuple[str, ...]
     revoked: bool = False
+    returning_until: int = 0
 
     @property
     def granted(self) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
+import structlog
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.versions import DAY_MS, GONE_MS, PROTOCOL_VERSION
+from schema.versions import DAY_MS, GONE_MS, MINUTE_MS, PROTOCOL_VERSION
 from schema.wire import Change, SyncReply, SyncRequest, Verdict
 from server.batch import Batcher, Job, keep_words
 from server.blobs import index_photos
@@ -19,13 +20,14 @@ from server.fleet import DeviceSeen, Fleet
 from server.held import index_held
 from server.holders import index_holders
 from server.ids import uuid7
-from server.lanes import Came, note_numbers
+from server.lanes import Came, is_news, note_numbers, note_return
 from server.live import Hub
 from server.loading import session_of
 from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of
 from server.numbers import numbered
 from server.offers import OFFERS_MAX, checked_offers, note_seen
 from server.pull import NEWEST_CLIENT, Puller
+from server.shelves import unproven_shelf
 from server.snapshots import FolderShelf, Snapshots
 from server.store.protocol import Head, Store, Txn
 from server.verify import SYSTEM, SYSTEM_ACTOR, Checked, chained, received
@@ -33,6 +35,8 @@ from server.waiting import list_anew
 from sync.outbox import FINAL
 from sync.rows import base_of
 from sync.stamp import is_off
+
+log = structlog.get_logger()
 
 Base = dict[str, dict[str, tuple[str, ...]]]
 """`{"entity/id": {field: [dots]}}`: what the author of a change had seen."""
@@ -42,6 +46,9 @@ BEHIND_AFTER_MS = 30_000
 
 FORGOTTEN_AT_ONCE = 1_000
 """Rows that one transaction of the daily sweep forgets: no push waits long behind it."""
+
+SWEPT_AGAIN_MS = 10 * MINUTE_MS
+"""A sweep that failed is tried again after this long."""
 
 FLEET = "fleet"
 """Pseudo-scope that no device is granted: devices came or went, or said how they are."""
@@ -109,6 +116,8 @@ class Engine:
         verdicts: list[Verdict] = []
         missing: dict[str, list[int]] = {}
         same_log = request.epoch == head.epoch
+        if same_log:
+            await self._note_return(device.replica, device.returning_until, request.outbox.count)
         if same_log and (request.offers or request.seen):
             verdicts = await self._take_back(device, request, head)
         if same_log and request.runs:
@@ -119,6 +128,11 @@ class Engine:
         now = self.clock()
         reply = await self.store.read(lambda txn: self._puller.reply(txn, device, request, now))
         return replace(reply, verdicts=verdicts, missing=missing)
+
+    async def _note_return(self, replica: str, until: int, waiting: int) -> None:
+        now = self.clock()
+        if is_news(until, waiting, now):
+            await self.store.write(lambda txn: note_return(txn, replica, waiting, now))
 
     async def _push(
         self, device: Device, request: SyncRequest, head: Head
@@ -140,18 +154,19 @@ class Engine:
             make = partial(chained, checked=part)
             verdicts += await self._batcher.run(Job(make, note, urgent))
         if push.unread:
-            verdicts += await self._keep_unread(push.unread)
+            verdicts += await self._keep_unread(device, push.unread)
         return verdicts, missing
 
-    async def _keep_unread(self, unread: list[tuple[Verdict, bytes]]) -> list[Verdict]:
-        """Keep words that nobody could read; the device is told so under their hash."""
+    async def _keep_unread(
+        self, device: Device, unread: list[tuple[Verdict, bytes]]
+    ) -> list[Verdict]:
+        """Keep words that nobody could read; the device is told so of those that were kept."""
+        shelf, now = unproven_shelf(device.replica), self.clock()
 
-        def work(txn: Txn) -> None:
-            for verdict, raw in unread:
-                keep_words(txn, verdict, raw, self.clock())
+        def work(txn: Txn) -> list[Verdict]:
+            return [one for one, raw in unread if keep_words(txn, shelf, one, raw, now)]
 
-        await self.store.write(work)
-        return [verdict for verdict, _ in unread]
+        return await self.store.write(work)
 
     async def _take_back(self, device: Device, request: SyncRequest, head: Head) -> list[Verdict]:
         """Take what a device holds of a log that was lost, and note what nobody can prove."""
@@ -179,12 +194,20 @@ class Engine:
         await self.store.write(work)
 
     async def _sweep(self) -> None:
-        """Once a day, when somebody calls anyway; a bounded part at each call until it is done."""
+        """Once a day, when somebody calls anyway; a bounded part at each call until it is done.
+
+        Whoever calls is served when it fails, too, and it is tried again soon.
+        """
         now = self.clock()
-        if abs(now - self._swept_ms) >= DAY_MS:
-            before, self._swept_ms = self._swept_ms, now
+        if abs(now - self._swept_ms) < DAY_MS:
+            return
+        before, self._swept_ms = self._swept_ms, now
+        try:
             if not await self._forget_part():
                 self._swept_ms = before
+        except Exception as error:
+            log.error("sweep", exc_info=error)
+            self._swept_ms = now - DAY_MS + SWEPT_AGAIN_MS
 
     async def forget_old(self) -> int:
         """Tombstones and rows that left are told for 90 days; the lowest cursor still served."""

@@ -5,6 +5,7 @@ from secrets import token_bytes
 
 from msgspec.structs import replace
 
+from server.lanes import NOT_HEARD_YET
 from server.store.protocol import Head, Read, Txn
 
 NUMBERS_SKIPPED = 100
@@ -29,7 +30,8 @@ def begin_epoch(
     txn.delete("node", "tips")
     for key, doc in txn.find("replica").items():
         lanes = {lane: {**one, "top_ms": 0} for lane, one in doc["lanes"].items()}
-        txn.put("replica", key, {**doc, "lanes": lanes, "floor_ms": 0, "returning": True})
+        told = {"lanes": lanes, "floor_ms": 0, "returning_until": NOT_HEARD_YET}
+        txn.put("replica", key, {**doc, **told})
     skipped = NUMBERS_SKIPPED * restores
     txn.put("number_skip", "", {"last": skipped})
     for key, doc in txn.find("number").items():

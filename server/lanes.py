@@ -3,12 +3,17 @@
 from msgspec import Struct
 
 from schema.codes import Code
+from schema.versions import DAY_MS, SAFE_INT_MAX
 from schema.wire import Verdict
 from server.store.protocol import Doc, Txn
 from server.verify import Checked
 from sync.mutation import VOID
 from sync.numbers import asked_for, missing_after
 from sync.stamp import believed_ms, decode_stamp
+
+RETURN_MS_MAX = DAY_MS
+NOT_HEARD_YET = SAFE_INT_MAX
+"""A device has not spoken since the log was restored."""
 
 
 class Came(Struct, frozen=True):
@@ -32,7 +37,8 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
     knew.
     """
     doc = txn.get("replica", came.replica) or {}
-    returning = doc.get("returning", False)
+    until = doc.get("returning_until", 0)
+    returning = came.now_ms < until
     lanes: Doc = doc.get("lanes", {})
     numbers: dict[str, dict[int, int]] = {}
     for arrival, verdict in zip(came.part.arrivals, told, strict=True):
@@ -53,9 +59,21 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
         oldest = 0
     floor_ms = min(max(doc.get("floor_ms", 0), oldest), came.now_ms)
     heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
-    returning = returning and came.waiting > 0
-    txn.put("replica", came.replica, {**doc, **heard, "returning": returning})
+    until = until if came.waiting > 0 else 0
+    txn.put("replica", came.replica, {**doc, **heard, "returning_until": until})
     return {lane: asked_for(one["gaps"]) for lane, one in lanes.items() if one["gaps"]}
+
+
+def is_news(until: int, waiting: int, now_ms: int) -> bool:
+    """Whether `note_return` has something to note: when a device returns until then."""
+    return until > now_ms + RETURN_MS_MAX or bool(until and not waiting)
+
+
+def note_return(txn: Txn, replica: str, waiting: int, now_ms: int) -> None:
+    """A device speaks in a restored log: what it says still waits has a day to come again."""
+    doc = txn.get("replica", replica) or {}
+    until = min(doc.get("returning_until", 0), now_ms + RETURN_MS_MAX) if waiting else 0
+    txn.put("replica", replica, {**doc, "returning_until": until})
 
 
 def _wall_ms(stamp: str, now_ms: int) -> int:

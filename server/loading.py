@@ -123,7 +123,7 @@ def _lanes(txn: Read, arrivals: list[Arrival]) -> dict[tuple[str, int], Lane]:
         doc = docs[replica]
         told = doc.get("lanes", {}).get(str(lane), {})
         times = (told.get("top_ms", 0), doc.get("floor_ms", 0))
-        found[replica, lane] = Lane(told.get("max", 0), *times, doc.get("returning", False))
+        found[replica, lane] = Lane(told.get("max", 0), *times, doc.get("returning_until", 0))
     return found
 
 

@@ -139,7 +139,7 @@ def _check_time(known: Known, arrival: Arrival, wall_ms: int, now_ms: int) -> No
     lane = known.lanes.get((m.replica, m.lane))
     if lane is None or m.n <= lane.top or m.intent == VOID:
         return
-    if arrival.released or arrival.trusted or lane.returning:
+    if arrival.released or arrival.trusted or now_ms < lane.returning_until:
         return
     known_ms = max(lane.top_ms, lane.floor_ms - DRIFT_MS_MAX)
     if wall_ms < min(known_ms, now_ms - DRIFT_MS_MAX):  # Our own clock may have been set back.

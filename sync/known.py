@@ -81,14 +81,14 @@ class Lane(Struct, frozen=True):
     """How far one lane of a replica has come: its newest number here, and that one's time.
 
     Nothing later in the lane can be of an earlier time than `floor`: the device has said itself
-    what it had not sent yet. No time is held against a replica that is `returning`: after a restore
-    it sends again what an older log knew, by the clocks of that time.
+    what it had not sent yet. No time is held against a replica before `returning_until`: after a
+    restore it sends again what an older log knew, by the clocks of that time.
     """
 
     top: int = 0
     top_ms: int = 0
     floor_ms: int = 0
-    returning: bool = False
+    returning_until: int = 0
 
 
 class Known(Struct):

@@ -24,18 +24,23 @@ def made_by(mutation: Mutation) -> Made:
 
 
 def check_rights(known: Known, arrival: Arrival, session: Session) -> None:
-    """Raise the Refusal of the first change that the author may not make."""
+    """Raise the Refusal of the first change that the author may not make.
+
+    What the centre signed and a device gives back was let in once, by rights and at a level that a
+    restored register may not know any more: of that, only the round is looked at.
+    """
     mutation = arrival.mutation
     intent, made = INTENTS[mutation.intent], made_by(mutation)
-    if not session.roles & set(intent.roles):
+    if not (arrival.reoffered or session.roles & set(intent.roles)):
         raise Refusal(Code.NO_RIGHT, intent.name)
     for change in mutation.changes:
-        if intent.reach != "centre":
-            _check_reach(known, change, session, made)
+        if not arrival.reoffered:
+            if intent.reach != "centre":
+                _check_reach(known, change, session, made)
+            check_level(known, intent, change, session.roles)
         if not arrival.trusted and (names := server_only_fields(change)):
             raise Refusal(Code.SERVER_FIELD, names[0])
         _check_round(known, change)
-        check_level(known, intent, change, session.roles)
 
 
 def entitled(

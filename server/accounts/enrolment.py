@@ -200,4 +200,5 @@ def _device(read: Read, replica: str, token: str) -> Device | None:
         doc["key"],
         standing(doc),
         doc["revoked_at"] is not None,
+        doc.get("returning_until", 0),
     )

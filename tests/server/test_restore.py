@@ -3,18 +3,21 @@
 import json
 import shutil
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from schema.tags import Tag
-from schema.versions import SENT_MS
-from schema.wire import Change
+from schema.versions import DAY_MS, SENT_MS
+from schema.wire import Change, OutboxReport, SyncReply
 from server.accounts import device_of
+from server.device import WebUser
 from server.engine import Engine
 from server.epoch import begin_epoch
 from server.ids import uuid7
 from server.store.sqlite import open_store
-from tests.server.world import World, small_centre
+from sync.rows import base_of
+from tests.server.world import World, person, small_centre
 
 
 @pytest.fixture
@@ -226,6 +229,76 @@ async def test_no_time_of_a_lost_log_is_held_against_what_comes_again(world):
     assert [one.code for one in (await phone.sync()).verdicts] == [None]
     phone.step_dated("departed", world.time() - 1_800_000)
     assert [one.code for one in (await phone.sync()).verdicts] == ["backdated"]
+
+
+async def set_level(world, level):
+    base = base_of(await world.row("incident_summary", "i-d1"), "level")
+    change = Change("set", "incident_summary", "i-d1", {"level": level})
+    seen = {"incident_summary/i-d1": {"level": base}}
+    verdict = await world.engine.act(world.lead, "incident.edit", [change], seen)
+    assert verdict.verdict == "applied", verdict
+
+
+async def test_what_the_centre_let_in_is_not_judged_by_the_level_or_the_roles_of_its_backup(world):
+    await world.order("u1")
+    await set_level(world, "II")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    phone.step("signed")
+    await phone.settle()
+    copy = await backup(world)
+    world.time.now += 60_000
+    await set_level(world, "III")
+    await world.engine.load([person("disp", None, "dispatcher")])
+    step = {"target": "d1-u1", "directive": "d1", "unit": "u1", "round": 1, "at": world.time()}
+    step |= {"step": "closed", "version": 1, "route": "centre"}
+    who = WebUser("disp", "示例disp", None, frozenset(), "web2", "csrf")
+    closed = [Change("create", "step", uuid7(world.time()), step)]
+    assert (await world.engine.act(who, "target.close", closed)).verdict == "applied"
+    await phone.settle()
+    await restored(world, copy)
+    await phone.settle()
+    assert await steps(world) == {"signed", "closed"}
+
+
+async def test_a_restore_lets_no_device_date_its_later_work_as_it_likes(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    idle = await world.device("phone", "phone")
+    for device in (phone, idle):
+        await device.settle()
+    await restored(world, await backup(world))
+    for device in (phone, idle):
+        await device.settle()
+    world.time.now += 3_600_000
+    idle.step("received")
+    idle.step_dated("read", world.time() - 1_800_000)
+    assert [one.code for one in (await idle.sync()).verdicts] == [None, "backdated"]
+
+
+async def claiming(phone, waiting):
+    """A sync of a device that says that so many words still wait, whatever it sends."""
+    request = phone.replica.request(phone.signer.sign, phone.world.time())
+    request = replace(request, outbox=OutboxReport(waiting))
+    taken = msgspec.json.decode(
+        (await phone.post(msgspec.json.encode(request))).content, type=SyncReply
+    )
+    phone.replica.receive(taken, request, phone.world.time())
+    return [one.code for one in taken.verdicts]
+
+
+async def test_what_a_device_says_still_waits_is_believed_for_a_day(world):
+    await world.order("u1")
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    await restored(world, await backup(world))
+    assert await claiming(phone, 9_999) == await claiming(phone, 9_999) == []
+    phone.step_dated("received", world.time() - 3_600_000)
+    assert await claiming(phone, 9_999) == [None]
+    world.time.now += DAY_MS
+    phone.step("read")
+    phone.step_dated("signed", world.time() - 3_600_000)
+    assert await claiming(phone, 9_999) == [None, "backdated"]
 
 
 async def test_two_restores_of_one_backup_give_no_number_twice(world):

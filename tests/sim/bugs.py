@@ -259,8 +259,8 @@ BUGS = (
     Bug(
         "what comes again is judged by the times it brings itself",
         "server.epoch",
-        '"floor_ms": 0, "returning": True}',
-        '"floor_ms": 0, "returning": False}',
+        '"floor_ms": 0, "returning_until": NOT_HEARD_YET}',
+        '"floor_ms": 0, "returning_until": 0}',
     ),
     Bug(
         "an order comes back without its incident",

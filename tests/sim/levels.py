@@ -24,7 +24,7 @@ def check_level(model: "Model", dot: str) -> None:
     beyond = bool(GRAVE & set(found)) and not UNLIMITED_ROLES & set(
         model.roles_of(mutation["actor"])
     )
-    if line.verdict in ("applied", "merged") and beyond:
+    if line.verdict in ("applied", "merged") and beyond and "reoffered" not in line.tags:
         raise Broken("rights", f"{dot} {mutation['intent']} at {found} by {mutation['actor']}")
     if line.code == "level_limit":
         model.count("level_limit")

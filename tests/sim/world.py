@@ -48,7 +48,10 @@ from tests.sim.town import ROLES, START_MS, UNITS, WHOSE, founded, person_id, we
 Action = dict[str, Any]
 
 OFFERED = frozenset(
-    {"directive", "target", "recall", "round", "incident_summary", "help_answer", "ruling"}
+    {
+        *("directive", "target", "recall", "round", "incident_summary", "help_answer", "ruling"),
+        "step",
+    }
 )
 """Rows of the centre that devices can prove, and give back to a centre that lost them."""
 
@@ -610,7 +613,8 @@ class World:
             self._survives(handset, lost)
         # What came back and is lost again is owed only if somebody still shows it.
         self.owed = {dot: where for dot, where in self.owed.items() if dot not in lost}
-        self.owed |= _held_by_the_living(self.handsets, lost)
+        own = {dot for dot in lost if self.model.said[dot].by < 0}
+        self.owed |= _held_by_the_living(self.handsets, own)
         return str(self.model.seq)
 
     def _survives(self, handset: Handset, lost: dict[str, str]) -> None:
@@ -683,7 +687,7 @@ class World:
         return str(handset.skew_ms)
 
 
-def _held_by_the_living(handsets: list[Handset], lost: dict[str, str]) -> dict[str, str]:
+def _held_by_the_living(handsets: list[Handset], lost: set[str]) -> dict[str, str]:
     """Lost lines of the centre's own that a device shows, by dot, with who shows them."""
     owed = {}
     for handset in handsets:
