@@ -17,6 +17,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
     STORAGE = "storage"
+    SHELF_FULL = "shelf_full"
     PROTOCOL = "protocol"
     WRONG_CENTRE = "wrong_centre"
     WRONG_REPLICA = "wrong_replica"
@@ -70,6 +71,7 @@ HTTP_STATUS: dict[Code, int] = {
     Code.RATE_LIMITED: 429,
     Code.INTERNAL: 500,
     Code.STORAGE: 507,
+    Code.SHELF_FULL: 503,
     Code.PROTOCOL: 426,
     Code.WRONG_CENTRE: 409,
     Code.WRONG_REPLICA: 403,

@@ -311,7 +311,7 @@ _ENTITIES = (
     Entity(
         "move_ruling",
         1,
-        (CENTRE, REGISTER),
+        (CENTRE, REGISTER, "{*shown_in}"),
         {
             "equipment": ref(_FACT),
             "unit": ref(_FACT),
@@ -319,6 +319,7 @@ _ENTITIES = (
             "over": of("texts", _FACT, required=True, max=200),
             "at": time(_FACT, required=True),
             "note": text(_FACT, 200),
+            "shown_in": of("texts", _HOME),
         },
         fact=True,
         parent="equipment",

@@ -165,9 +165,10 @@ class SnapshotPart(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """All rows of (scope, lane) as they stood at `seq`, in parts, the same bytes for everyone.
+    """All rows of (scope, lane), none older than at `seq`, in parts, the same bytes for everyone.
 
-    A device fetches the parts, stages their rows, and pulls on from `seq`.
+    A device fetches the parts that it lacks, stages their rows, and pulls on from `seq`. A later
+    snapshot names the same part again while nothing in it has changed.
     """
 
     scope: str
@@ -181,7 +182,6 @@ class SnapshotFile(Struct, frozen=True):
 
     scope: str
     lane: int
-    seq: int
     rows: list[Row]
     proofs: list[Proof] = []
 

@@ -1,9 +1,7 @@
 """The application: every route of one engine, its guards, and how faults are told."""
 
-import asyncio
 import time
 from collections.abc import Sequence
-from weakref import WeakValueDictionary
 
 import structlog
 from starlette.applications import Starlette
@@ -42,19 +40,6 @@ GZIP_BYTES_MIN = 600
 SWEEP_MS = 24 * 60 * MINUTE_MS
 GONE = 0
 """The status in the log of a request that got no answer."""
-
-
-class UploadLocks:
-    """One lock per upload, so that two tabs cannot write the same chunk twice."""
-
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    def of(self, id: str) -> asyncio.Lock:
-        lock = self._locks.get(id)
-        if lock is None:
-            lock = self._locks[id] = asyncio.Lock()
-        return lock
 
 
 class UploadSweep:
@@ -144,5 +129,4 @@ def build_app(engine: Engine) -> Starlette:
     app.state.engine = engine
     app.state.blobs = Blobs(engine.config.blobs)
     app.state.upload_sweep = UploadSweep(engine, app.state.blobs)
-    app.state.upload_locks = UploadLocks()
     return app

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from schema.codes import Code
 from schema.wire import Verdict
 from server.blobs import note_photos
 from server.clock import Clock
 from server.grants import note_person
 from server.held import drop_held, keep_held
 from server.loading import load_known
+from server.machines import list_newest
 from server.node import b64url
+from server.shelves import Shelf, own_shelf, put_on, unproven_shelf
 from server.store.protocol import Commit, Store, Txn
 from server.verify import Checked
 from server.waiting import WORDS, list_beside, list_rows, prove
 from sync.known import Entry, Plan
-from sync.mutation import split_dot
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
 
@@ -34,9 +36,6 @@ class Job(Struct):
     note: Callable[[Txn, list[Verdict]], None] | None = None
     urgent: bool = False
 
-
-KEPT_PER_REPLICA_MAX = 500
-"""Words without a number that are kept of one device: no real one ever has so many."""
 
 JOBS_PER_COMMIT_MAX = 100
 """What waits behind a commit of this many is taken by the next one: no commit holds long."""
@@ -58,7 +57,7 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, job: Job) -> list[Verdict]:
-        """The verdicts of the job's arrivals, in order."""
+        """The verdicts of the job's arrivals, in order; none of words that nothing keeps."""
         waiting = _Waiting(job, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         if self._task is None or self._task.done():
@@ -118,24 +117,42 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     known = load_known(txn, arrivals, sessions, now_ms)
     plan = plan_push(known, arrivals, now_ms)
     by_dot, moved = _store(txn, plan, now_ms)
-    for entry in plan.kept:
-        keep_words(txn, entry.verdict, entry.arrival.raw, now_ms)
+    lost = {_named(one.verdict) for one in plan.kept if not _keep(txn, one, now_ms)}
     verdicts = _shared_out(made, [_with_seq(one, by_dot) for one in plan.verdicts])
     for job, own in zip(jobs, verdicts, strict=True):
         if job.note:
             job.note(txn, own)
-    return verdicts, moved
+    return [[one for one in own if _named(one) not in lost] for own in verdicts], moved
 
 
-def keep_words(txn: Txn, verdict: Verdict, raw: bytes, now_ms: int) -> None:
-    """Keep words that have no number of their own, with why, for a person to see; once."""
+def _named(verdict: Verdict) -> tuple[str, str, str | None]:
+    """Which words, and why they have no number."""
+    return verdict.dot, verdict.hash, verdict.code
+
+
+def _keep(txn: Txn, entry: Entry, now_ms: int) -> bool:
+    """Keep what a device said, on the shelf that it has proved to be its own or on the other."""
+    replica = entry.arrival.mutation.replica
+    proven = entry.verdict.code != Code.SIGNATURE
+    shelf = own_shelf(replica) if proven else unproven_shelf(replica)
+    return keep_words(txn, shelf, entry.verdict, entry.arrival.raw, now_ms)
+
+
+def keep_words(txn: Txn, shelf: Shelf, verdict: Verdict, raw: bytes, now_ms: int) -> bool:
+    """Keep words that have no number of their own, with why, for a person to see; once.
+
+    False when the shelf is full: nothing keeps them, and whoever has them must not be told so.
+    """
     key = f"{verdict.dot} {verdict.hash}"
-    whose = f"{split_dot(verdict.dot)[0]}/" if verdict.dot else " "
-    if txn.get(WORDS, key) or txn.count(WORDS, whose) >= KEPT_PER_REPLICA_MAX:
-        return  # Its device has them still.
+    if txn.get(WORDS, key):
+        return True
+    if not put_on(txn, shelf):
+        return False
     doc = {"raw": b64url(raw), "code": verdict.code, "verdict": verdict.verdict, "at": now_ms}
+    doc["shelf"] = shelf.name
     txn.put(WORDS, key, doc)
     list_beside(txn, WORDS, key, doc)
+    return True
 
 
 def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved]:
@@ -149,6 +166,7 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved
         by_dot[verdict.dot] = verdict
         _keep_beside(txn, commit, now_ms)
         list_rows(txn, (stored.row for stored in commit.rows), now_ms)
+        list_newest(txn, (stored.row for stored in commit.rows))
         for before, stored in commit.entry.wrote:
             note_photos(txn, stored.row)
             note_person(txn, before, stored.row, now_ms)

@@ -5,9 +5,10 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from msgspec import Struct, convert, to_builtins
 
@@ -64,8 +65,16 @@ class Blobs:
         self._whole = folder / "whole"
         self._parts.mkdir(parents=True, exist_ok=True)
         self._whole.mkdir(parents=True, exist_ok=True)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         _sync_folder(folder)
         _sync_folder(folder.parent)
+
+    def lock_of(self, id: str) -> asyncio.Lock:
+        """One lock per upload: two tabs write no chunk twice, and no part goes meanwhile."""
+        lock = self._locks.get(id)
+        if lock is None:
+            lock = self._locks[id] = asyncio.Lock()
+        return lock
 
     def path(self, sha256: str) -> Path:
         """Where a whole blob lies."""
@@ -73,6 +82,11 @@ class Blobs:
 
     def has(self, sha256: str) -> bool:
         return self.path(sha256).exists()
+
+    def lacks(self, upload: Upload) -> bool:
+        """True when it was whole and nothing of it is here any more: the backup came without it."""
+        gone = upload.offset == upload.size and not self.has(upload.sha256)
+        return gone and not self.size_of_part(upload.id)
 
     def size_of_part(self, id: str) -> int:
         """The bytes of an upload that are on disk."""
@@ -145,15 +159,18 @@ def check_upload(sha256: str, size: int, type: str) -> None:
         raise Fault(Code.UNSUPPORTED, type)
 
 
-def begin(txn: Txn, upload: Upload) -> Upload:
-    """Note the upload; the one under way of the same photo where there is one.
+def begin(txn: Txn, upload: Upload, lacks: Callable[[Upload], bool]) -> Upload:
+    """Note the upload; the earlier one of the same photo where there is one.
 
-    Fault `rate_limited` when this device has begun too many that it never finished, or too many
-    since yesterday.
+    One that is lacking is begun anew, under an id that says when. Fault `rate_limited` when this
+    device has begun too many that it never finished, or too many since yesterday.
     """
     known = txn.get("upload_of", f"{upload.replica}/{upload.sha256}")
     if known and (doc := txn.get("upload", known["id"])):
-        return Upload(**doc)
+        earlier = Upload(**doc)
+        if not lacks(earlier):
+            return earlier
+        txn.delete("upload", earlier.id)
     day, mine = begun_ms(upload.id) // DAY_MS, _uploads(txn, upload.replica)
     if mine.day != day:
         mine.day, mine.begun, mine.bytes = day, 0, 0
@@ -225,15 +242,16 @@ async def drop_stale(store: Store, blobs: Blobs, now_ms: int) -> int:
     stale = await store.read(unfinished)
     if stale:
         await store.write(forget)
-    await asyncio.to_thread(_drop_parts, blobs, before_ms)
+    await _drop_parts(blobs, before_ms)
     return len(stale)
 
 
-def _drop_parts(blobs: Blobs, before_ms: int) -> None:
+async def _drop_parts(blobs: Blobs, before_ms: int) -> None:
     """Also those that no record names any more, because the power went in between."""
-    for id in blobs.parts():
+    for id in await asyncio.to_thread(blobs.parts):
         if begun_ms(id) < before_ms:
-            blobs.drop_part(id)
+            async with blobs.lock_of(id):
+                await asyncio.to_thread(blobs.drop_part, id)
 
 
 ROWS_PER_PHOTO_MAX = 50

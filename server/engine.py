@@ -23,6 +23,7 @@ from server.ids import uuid7
 from server.lanes import Came, is_news, note_numbers, note_return
 from server.live import Hub
 from server.loading import session_of
+from server.machines import list_machines
 from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of
 from server.numbers import numbered
 from server.offers import OFFERS_MAX, checked_offers, note_seen
@@ -80,6 +81,7 @@ class Engine:
             list_anew(txn)
             index_holders(txn)
             index_photos(txn)
+            list_machines(txn)
             replica: str = doc["replica"]
             return replica
 
@@ -206,7 +208,7 @@ class Engine:
             if not await self._forget_part():
                 self._swept_ms = before
         except Exception as error:
-            log.error("sweep", exc_info=error)
+            log.error("sweep", why=repr(error))
             self._swept_ms = now - DAY_MS + SWEPT_AGAIN_MS
 
     async def forget_old(self) -> int:

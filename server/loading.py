@@ -6,6 +6,7 @@ from schema.wire import Mutation
 from server.accounts.people import person_row, roles_of, unit_of
 from server.grants import past_of
 from server.held import FLAGS, brought_by, overdue, waiting_for, waiting_of
+from server.machines import is_listed, newest
 from server.node import NODE_SESSION, from_b64url
 from server.store.protocol import Doc, Read
 from server.verify import DOT, SYSTEM, SessionKey
@@ -71,7 +72,7 @@ def _read(txn: Read, known: Known, mutations: list[Mutation]) -> None:
     after = {dot for one in mutations for dot in one.after if DOT.fullmatch(dot)}
     known.logged |= txn.logged(after - set(known.logged))
     for pair in {pair for one in mutations for pair in children_needed(one)}:
-        known.remember(txn.children(*pair))
+        known.remember(newest(txn, *pair) if is_listed(pair[0]) else txn.children(*pair))
     _meet(txn, known, mutations)
 
 

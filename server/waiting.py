@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from schema.wire import Row
+from server.shelves import take_off
 from server.store.protocol import Doc, Read, Span, Txn, walk_kind
 from sync.conflict import RULE_RECALL_ARRIVED
 from sync.quarantine import row_id
@@ -120,6 +121,8 @@ def list_beside(txn: Txn, name: str, key: str, doc: Doc) -> None:
     """Afterwards what is kept under this key stands in the list where it belongs, if in any."""
     closed_at = doc.get("closed_at")
     if closed_at is not None:
+        if waits_as(txn, name, _ref(name, key)):
+            take_off(txn, doc)
         _list(txn, name, key, False, _order(closed_at))
     elif name == WORDS or _wants_proof(txn, key, doc):
         _list(txn, name, key, True, _order(doc["at"]))

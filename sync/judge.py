@@ -183,7 +183,7 @@ def _apply(known: Known, mutation: Mutation, who: Session, moment: Moment) -> _A
     for conflict in ruled(known, made_rows):
         done.rows[conflict.key] = closed(conflict, who.actor, moment.now_ms)
     weighed = weigh_filings(known, made_rows, who.actor, moment.now_ms)
-    done.rows |= {conflict.key: conflict for conflict in weighed.ended}
+    done.rows |= {stored.key: stored for stored in weighed.changed}
     for found in weighed.opened:
         done.conflict(found)
     return done

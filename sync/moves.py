@@ -3,7 +3,7 @@
 Whole numbers only, so that both sides of the wire come to the same answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from schema.versions import MINUTE_MS
 from schema.wire import Row
+from sync.stamp import decode_stamp
 
 SAME_PLACE_M = 500
 """Filings this near to each other name one place."""
@@ -26,6 +27,12 @@ SPEED_KMH_MAX = 200
 
 CLOCK_SLACK_MS = 2 * MINUTE_MS
 """An observation may claim to be this much after its own arrival, no more."""
+
+EACH_MAX = 20
+"""The newest filings, and rulings, of one person that count: all others are history."""
+
+PEOPLE_MAX = 50
+"""The people who filed, or ruled, last count: far more than ever look after one machine."""
 
 _REACH_M_MAX = 50_000_000
 _M_PER_DEGREE = 111_195
@@ -78,19 +85,46 @@ class Whereabouts(Struct, frozen=True):
 def whereabouts(filings: Sequence[Row], rulings: Sequence[Row] = ()) -> Whereabouts:
     """Fold one machine's filings, and what people ruled on them. Their order makes no difference.
 
-    Late filings fill the track; nothing on it is ever left out.
+    What counts is `recent`: however often somebody files, nobody else's filing is left out for it.
     """
-    out = _ruled_out(rulings)
-    known = [point for row in filings if (point := _point(row, out)).place or _has_fix(point)]
-    track = _judged(sorted(known, key=_order))
+    out = ruled_out(rulings)
+    points = [_point(row, out) for row in recent(filings, filing_order)]
+    track = _judged(sorted((one for one in points if one.place or _has_fix(one)), key=_order))
     moves = _moves([point for point in track if _counts(point)])
     return Whereabouts(_position(moves, track) if moves else None, moves, track)
 
 
-def _ruled_out(rulings: Sequence[Row]) -> set[str]:
-    """The filings against which the newest ruling that names them was made."""
+Order = tuple[int | str, ...]
+"""What sorts before what: a time first, the id last."""
+
+
+def recent(rows: Iterable[Row], order: Callable[[Row], Order]) -> list[Row]:
+    """Of each person the newest `EACH_MAX`, of the `PEOPLE_MAX` people whose newest are newest."""
+    theirs: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=order):
+        theirs.setdefault(row.actor, []).append(row)
+    people = sorted(theirs.values(), key=lambda mine: order(mine[-1]))[-PEOPLE_MAX:]
+    return [row for mine in people for row in mine[-EACH_MAX:]]
+
+
+def filing_order(row: Row) -> Order:
+    """By when it was observed."""
+    return observed(row), row.dot, row.id
+
+
+def ruling_order(row: Row) -> Order:
+    """By its kept stamp, held to its arrival, whatever time its author typed.
+
+    Whoever has seen a ruling rules later; of two that did not see each other one is later too.
+    """
+    wall_ms = decode_stamp(row.stamp).wall_ms
+    return min(wall_ms, row.arrived or wall_ms), row.stamp, row.dot, row.id
+
+
+def ruled_out(rulings: Iterable[Row]) -> set[str]:
+    """The filings against which the latest ruling that names them was made."""
     out: dict[str, bool] = {}
-    for ruling in sorted(rulings, key=lambda row: (observed(row), row.dot)):
+    for ruling in sorted(recent(rulings, ruling_order), key=ruling_order):
         out |= dict.fromkeys(ruling.fields["over"], True)
         out[ruling.fields["filing"]] = False
     return {id for id, is_out in out.items() if is_out}
@@ -130,8 +164,8 @@ def _point(row: Row, out: set[str]) -> Point:
     )
 
 
-def _order(point: Point) -> tuple[int, str]:
-    return point.at, point.dot
+def _order(point: Point) -> Order:
+    return point.at, point.dot, point.filing
 
 
 def _has_fix(point: Point) -> bool:
@@ -152,7 +186,7 @@ def _counts(point: Point) -> bool:
 def _judged(track: list[Point]) -> list[Point]:
     """The track with its flags. A jump is doubted until a second point confirms it."""
     judged: list[Point] = []
-    believed: list[Point] = []
+    trail = _Trail()
     doubted: int | None = None
     for n, point in enumerate(track):
         judged.append(point)
@@ -161,26 +195,40 @@ def _judged(track: list[Point]) -> list[Point]:
         if (point.accuracy_m or 0) > ACCURACY_M_MAX:
             judged[n] = replace(point, flag="accuracy")
             continue
-        before = _before(believed, point)
+        before = trail.before(point)
         if before is not None and not _reaches(before, point):
             if doubted is None or not _reaches(track[doubted], point):
                 judged[n], doubted = replace(point, flag="speed"), n
                 continue
             judged[doubted] = track[doubted]
-        believed.append(point)
+        trail.add(point)
         doubted = None
     return judged
 
 
-def _before(believed: list[Point], point: Point) -> Point | None:
-    """The newest believed point that this one must have been reached from.
+class _Trail:
+    """The believed points so far, oldest first."""
 
-    What other people say of the same time may contradict it; that makes no jump of it.
-    """
-    for one in reversed(believed):
-        if one.actor == point.actor or point.at - one.at > OVERLAP_MS:
-            return one
-    return None
+    def __init__(self) -> None:
+        self._points: list[Point] = []
+        self._own: dict[str, int] = {}
+        self._older = 0
+        """How many are older than the time of which others may say something else."""
+
+    def add(self, point: Point) -> None:
+        self._own[point.actor] = len(self._points)
+        self._points.append(point)
+
+    def before(self, point: Point) -> Point | None:
+        """The newest point that this one, later than all, must have been reached from.
+
+        What other people say of the same time may contradict it; that makes no jump of it.
+        """
+        points = self._points
+        while self._older < len(points) and point.at - points[self._older].at > OVERLAP_MS:
+            self._older += 1
+        newest = max(self._own.get(point.actor, -1), self._older - 1)
+        return points[newest] if newest >= 0 else None
 
 
 def _reaches(earlier: Point, later: Point) -> bool:
@@ -193,29 +241,26 @@ def _reaches(earlier: Point, later: Point) -> bool:
 def _moves(points: list[Point]) -> list[Move]:
     """Filings of different people at one place and time are one move with several witnesses."""
     groups: list[list[Point]] = []
-    newest: dict[str, Point] = {}
+    live: list[list[Point]] = []
     for point in points:
-        group = _joined(groups, point, newest)
-        if group is None:
-            groups.append(group := [])
-        group.append(point)
-        newest[point.actor] = point
+        live = [group for group in live if _is_live(group, point)]
+        fitting = [group for group in live if _says_the_same(group[0], point)]
+        if fitting:
+            fitting[-1].append(point)
+        else:
+            live.append([point])
+            groups.append(live[-1])
     return [Move(group) for group in groups]
 
 
-def _joined(
-    groups: list[list[Point]], point: Point, newest: dict[str, Point]
-) -> list[Point] | None:
-    """The newest group that this filing bears witness to: nobody in it has said more since."""
-    for group in reversed(groups):
-        first = group[0]
-        if point.at - first.at > OVERLAP_MS:
-            break
-        stands = all(newest[one.actor] is one for one in group)
-        own = any(one.actor == point.actor for one in group)
-        if stands and not own and point.kind == first.kind and _same_place(first, point):
-            return group
-    return None
+def _is_live(group: list[Point], point: Point) -> bool:
+    """True while others may bear witness to it: nobody in it has said more since."""
+    in_time = point.at - group[0].at <= OVERLAP_MS
+    return in_time and all(one.actor != point.actor for one in group)
+
+
+def _says_the_same(first: Point, point: Point) -> bool:
+    return point.kind == first.kind and _same_place(first, point)
 
 
 def _same_place(a: Point, b: Point) -> bool:
@@ -250,17 +295,23 @@ def _position(moves: list[Move], track: list[Point]) -> dict[str, Any]:
     }
 
 
-def _move_order(move: Move) -> tuple[int, str]:
+def _move_order(move: Move) -> Order:
     return _order(move.last)
 
 
 def _standing(moves: list[Move], track: list[Point]) -> list[Move]:
     """The moves that none of their own people followed by another, were it ruled against.
 
-    All of them where somebody ruled for none of these.
+    Where somebody ruled for none of these, what was ruled against follows nothing.
     """
-    newest = {one.actor: one for one in track if _counts(one) or one.flag == "ruled"}
-    return [m for m in moves if all(newest[one.actor] is one for one in m.points)] or moves
+    said = [one for one in track if _counts(one) or one.flag == "ruled"]
+    return _newest_among(said, moves) or _newest_among([*filter(_counts, said)], moves)
+
+
+def _newest_among(points: list[Point], moves: list[Move]) -> list[Move]:
+    """The moves that hold, of each of their people, the newest of these points."""
+    newest = {one.actor: one for one in points}
+    return [move for move in moves if all(newest[one.actor] is one for one in move.points)]
 
 
 def _contradicts(a: Move, b: Move) -> bool:

@@ -24,6 +24,7 @@ from schema.wire import (
     Row,
     Snapshot,
     SnapshotFile,
+    SnapshotPart,
     SyncReply,
     SyncRequest,
     Verdict,
@@ -83,6 +84,7 @@ class Replica:
         self.cursors: Cursors = {}
         self.tips: dict[int, Tip] = {}
         self.staged: dict[Pair, list[Page]] = {}
+        self.parts: dict[Pair, dict[str, SnapshotFile]] = {}
         self.restarting: set[Pair] = set()
         self.bad: set[Pair] = set()
         self.offers: list[Proof] = []
@@ -217,14 +219,24 @@ class Replica:
         self._drop_overlays()
         return [one for one in reply.snapshots if (one.scope, one.lane) in fresh]
 
-    def fetched(self, snapshot: Snapshot, files: Sequence[SnapshotFile]) -> None:
-        """Stage a snapshot, unless the pair has been begun meanwhile."""
+    def lacking(self, snapshot: Snapshot) -> list[SnapshotPart]:
+        """The parts of it that are still to be fetched: what came is kept while it is offered."""
+        here = self.parts.get((snapshot.scope, snapshot.lane), {})
+        return [part for part in snapshot.parts if part.sha256 not in here]
+
+    def fetched(self, snapshot: Snapshot, files: dict[str, SnapshotFile]) -> None:
+        """Keep these parts of a snapshot, by hash, and stage it once all are here.
+
+        Nothing is done where the pair has been begun meanwhile.
+        """
         pair = (snapshot.scope, snapshot.lane)
         if pair not in self.restarting or self._cursor(pair) or self.staged.get(pair):
             return
-        for file in files:
-            page = Page(*pair, snapshot.seq, file.rows, proofs=file.proofs)
-            self.staged.setdefault(pair, []).append(page)
+        here = self.parts[pair] = self.parts.get(pair, {}) | files
+        if self.lacking(snapshot):
+            return
+        self.staged[pair] = [_part_page(here[part.sha256]) for part in snapshot.parts]
+        self.parts.pop(pair)
         self.cursors = advance(self.cursors, *pair, snapshot.seq)
 
     def _settle_offers(self, reply: SyncReply, request: SyncRequest) -> None:
@@ -327,23 +339,27 @@ class Replica:
         ]
         self.rows = {key: replace(row, seq=0) for key, row in self.rows.items()}
         self.cursors = {scope: {} for scope in self.cursors}
-        self.staged, self.restarting, self.bad = {}, set(), set()
+        self.staged, self.parts, self.restarting, self.bad = {}, {}, set(), set()
 
     # --- Pages ----------------------------------------------------------------------------------
 
     def _stage(self, reply: SyncReply, fresh: set[Pair]) -> None:
+        offered = {(one.scope, one.lane): one for one in reply.snapshots}
         for pair in reply.restart:
             if pair in fresh:
-                self._restart(pair)
+                self._restart(pair, offered.get(pair))
         for page in reply.pages:
             pair = (page.scope, page.lane)
             if pair in fresh:
                 self.staged.setdefault(pair, []).append(page)
                 self.cursors = advance(self.cursors, *pair, page.next)
 
-    def _restart(self, pair: Pair) -> None:
+    def _restart(self, pair: Pair, offered: Snapshot | None) -> None:
         scope, lane = pair
         self.staged.pop(pair, None)
+        named = {part.sha256 for part in offered.parts} if offered else set()
+        here = self.parts.pop(pair, {})
+        self.parts[pair] = {name: file for name, file in here.items() if name in named}
         self.restarting.add(pair)
         self.bad.discard(pair)
         lanes = {
@@ -411,6 +427,7 @@ class Replica:
         """A scope is this device's no more. Its rows go, and whatever else was kept of them."""
         self.cursors = {name: lanes for name, lanes in self.cursors.items() if name != scope}
         self.staged = {pair: pages for pair, pages in self.staged.items() if pair[0] != scope}
+        self.parts = {pair: files for pair, files in self.parts.items() if pair[0] != scope}
         self.restarting = {pair for pair in self.restarting if pair[0] != scope}
         self.bad = {pair for pair in self.bad if pair[0] != scope}
         for key in [key for key, scopes in self.held_by.items() if scope in scopes]:
@@ -439,6 +456,12 @@ def _saved(mutation: Mutation) -> Saved:
 
 def _dot(proof: Proof) -> str:
     return dot_of(proof.replica, proof.lane, proof.n)
+
+
+def _part_page(file: SnapshotFile) -> Page:
+    """A part as a page. No proof in it is of a later seq than its newest row."""
+    newest = max((row.seq for row in file.rows), default=0)
+    return Page(file.scope, file.lane, newest, file.rows, proofs=file.proofs)
 
 
 def _is_vain(verdict: Verdict | None) -> bool:

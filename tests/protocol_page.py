@@ -230,11 +230,12 @@ class Phone:
         self.told = response.content
         reply = msgspec.json.decode(self.told, type=SyncReply)
         for snapshot in self.replica.receive(reply, request, self.story.now):
-            files = []
-            for part in snapshot.parts:
+            files = {}
+            for part in self.replica.lacking(snapshot):
                 path = f"/v1/snap/{part.sha256}"
                 data = (await self.story.client.get(path, headers=self.headers)).content
-                files.append(msgspec.json.decode(gzip.decompress(data), type=SnapshotFile))
+                file = msgspec.json.decode(gzip.decompress(data), type=SnapshotFile)
+                files[part.sha256] = file
             self.replica.fetched(snapshot, files)
         self.story.now += MINUTE_MS
 

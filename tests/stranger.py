@@ -50,7 +50,7 @@ class Stranger:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.me, self.reply, self.offset, self.stamp = {}, {}, 0, (0, 0)
         self.rows, self.holds, self.cursors = {}, {}, {}
-        self.staged, self.restarting, self.bad = {}, set(), set()
+        self.staged, self.parts, self.restarting, self.bad = {}, {}, set(), set()
         self.outbox, self.sent, self.refused, self.tips = [], [], [], {}
 
     async def ask(self, method, path, content=b"", **headers):
@@ -185,16 +185,17 @@ class Stranger:
         self.restarting.add(pair)
 
     async def fetch(self, pair, snapshot):
-        parts = []
-        for part in snapshot["parts"]:
-            response = await self.ask("GET", f"/v1/snap/{part['sha256']}")
-            if response.status_code == 404:
-                return
-            assert sha256(response.content) == part["sha256"]
-            parts.append(json.loads(gzip.decompress(response.content)))
-        self.restart(pair)
-        for part in parts:
-            self.stage(pair, part | {"next": snapshot["seq"], "out": []})
+        before, names = self.parts.get(pair, {}), [one["sha256"] for one in snapshot["parts"]]
+        here = self.parts[pair] = {name: before[name] for name in names if name in before}
+        for name in set(names) - set(here):
+            response = await self.ask("GET", f"/v1/snap/{name}")
+            if response.status_code != 404:
+                assert sha256(response.content) == name
+                here[name] = json.loads(gzip.decompress(response.content))
+        if set(here) == set(names):
+            self.restart(pair)
+            for part in self.parts.pop(pair).values():
+                self.stage(pair, part | {"next": snapshot["seq"], "out": []})
 
     def show(self, pair, reply):
         before = self.holds.pop(pair, set()) if pair in self.restarting else set()
@@ -226,10 +227,11 @@ class Stranger:
 
     def lose(self, scope):
         self.cursors.pop(scope, None)
-        for pair in [pair for pair in {*self.holds, *self.staged} if pair[0] == scope]:
+        for pair in [pair for pair in {*self.holds, *self.staged, *self.parts} if pair[0] == scope]:
             for key in list(self.holds.get(pair, ())):
                 self.release(pair, key)
-            self.holds.pop(pair, None), self.staged.pop(pair, None)
+            for kept in (self.holds, self.staged, self.parts):
+                kept.pop(pair, None)
         self.restarting = {pair for pair in self.restarting if pair[0] != scope}
         self.bad = {pair for pair in self.bad if pair[0] != scope}
 

@@ -74,8 +74,9 @@ async def create(request: Request) -> Response:
     engine = request.app.state.engine
     fresh = Upload(uuid7(engine.clock()), device.replica, sha256, size, type, 0)
     await request.app.state.upload_sweep.now_and_then()
-    mine = await engine.store.write(lambda txn: begin(txn, fresh))
-    async with request.app.state.upload_locks.of(mine.id):
+    lacks = request.app.state.blobs.lacks
+    mine = await engine.store.write(lambda txn: begin(txn, fresh, lacks))
+    async with request.app.state.blobs.lock_of(mine.id):
         offset = await _reached(request, await _own_upload(request, device, mine.id))
     headers = {**TUS, "Location": f"/v1/blob/u/{mine.id}", "Upload-Offset": str(offset)}
     return Response(status_code=201, headers=headers)
@@ -85,7 +86,7 @@ async def create(request: Request) -> Response:
 async def stand(request: Request) -> Response:
     """HEAD /v1/blob/u/{id}: how much of the upload is here. All of it: the hash has agreed."""
     device, id = await device_from(request), request.path_params["id"]
-    async with request.app.state.upload_locks.of(id):
+    async with request.app.state.blobs.lock_of(id):
         upload = await _own_upload(request, device, id)
         offset = await _reached(request, upload)
     headers = {**TUS, "Upload-Offset": str(offset), "Upload-Length": str(upload.size)}
@@ -102,7 +103,7 @@ async def append(request: Request) -> Response:
     offset = _number(request.headers.get("upload-offset"), "upload-offset")
     chunk = await read_body(request, BLOB_CHUNK_BYTES_MAX)
     _check_sum(request.headers.get("upload-checksum", ""), chunk)
-    async with request.app.state.upload_locks.of(id):
+    async with request.app.state.blobs.lock_of(id):
         upload = await _own_upload(request, device, id)  # Another tab may have ended it meanwhile.
         reached = await _reached(request, upload)
         if reached == upload.size:
@@ -163,11 +164,17 @@ async def _reader(request: Request) -> Reader:
 
 
 async def _own_upload(request: Request, device: Device, id: str) -> Upload:
-    """The device's own upload as it is recorded. Fault `not_found` for anybody else's."""
+    """The device's own upload as it is recorded. Fault `not_found` for anybody else's.
+
+    Also for one that was whole and is not here any more: it begins anew.
+    """
     doc = await request.app.state.engine.store.read(lambda txn: txn.get("upload", id))
     if doc is None or doc["replica"] != device.replica:
         raise Fault(Code.NOT_FOUND)
-    return Upload(**doc)
+    upload = Upload(**doc)
+    if request.app.state.blobs.lacks(upload):
+        raise Fault(Code.NOT_FOUND)
+    return upload
 
 
 def _metadata(header: str) -> dict[str, str]:

@@ -65,6 +65,14 @@ class Slice(Struct, frozen=True):
     complete: bool
 
 
+class Touched(Struct, frozen=True):
+    """A row that moved in a pair, its newest seq there, and whether it is in the pair no more."""
+
+    key: Key
+    seq: int
+    gone: bool
+
+
 class Span(Struct, frozen=True):
     """The server's own records of a kind whose keys begin with `prefix`, from the key `low` on."""
 
@@ -98,8 +106,11 @@ class Read(Protocol):
         nothing is told of what has left or was removed.
         """
 
-    def has_left(self, scope: str, lane: int, after: int) -> bool:
-        """True when a row has left (scope, lane), or was removed in it, above this seq."""
+    def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
+        """Every row that moved in (scope, lane) above this seq, read as they are taken."""
+
+    def walk_pair(self, scope: str, lane: int, low: Key) -> Iterator[tuple[Key, bytes]]:
+        """The rows that (scope, lane) holds, encoded, in the order of their keys from `low` on."""
 
     def digests(self, scope: str) -> dict[int, int]:
         """The sum of each lane of a scope that holds anything."""

@@ -13,7 +13,19 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from schema.wire import Page, Row, Verdict
-from server.store.protocol import Commit, Committed, Doc, Head, Read, Slice, Span, Store, T, Txn
+from server.store.protocol import (
+    Commit,
+    Committed,
+    Doc,
+    Head,
+    Read,
+    Slice,
+    Span,
+    Store,
+    T,
+    Touched,
+    Txn,
+)
 from server.store.sqlite_schema import migrate
 from sync.canonical import canonical, sha256_hex
 from sync.digest import WRAP, as_signed, digest_of
@@ -277,15 +289,24 @@ class SqliteTxn(Txn):
                 size += len(entity) + len(id)
         return Slice(Page(scope, lane, last, rows, out), size, True)
 
-    def has_left(self, scope: str, lane: int, after: int) -> bool:
+    def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
         query = (
-            "SELECT EXISTS (SELECT 1 FROM member m"
+            "SELECT m.entity, m.id, m.seq, m.present=0 OR r.removed FROM member m"
             " LEFT JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
             " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.seq>?"
-            " AND (m.present=0 OR r.removed))"
         )
-        found: int = self._db.execute(query, (self._centre, scope, lane, after)).fetchone()[0]
-        return bool(found)
+        for entity, id, seq, gone in self._db.execute(query, (self._centre, scope, lane, after)):
+            yield Touched((entity, id), seq, bool(gone))
+
+    def walk_pair(self, scope: str, lane: int, low: Key) -> Iterator[tuple[Key, bytes]]:
+        query = (
+            "SELECT m.entity, m.id, r.doc FROM member m"
+            " JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
+            " WHERE m.centre=? AND m.scope=? AND m.lane=? AND (m.entity, m.id)>=(?, ?)"
+            " AND m.present=1 AND r.removed=0 ORDER BY m.entity, m.id"
+        )
+        for entity, id, doc in self._db.execute(query, (self._centre, scope, lane, *low)):
+            yield (entity, id), doc.encode()
 
     def get(self, kind: str, key: str) -> Doc | None:
         query = "SELECT doc FROM side WHERE centre=? AND kind=? AND key=?"

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.wire import Row
+from server.machines import newest
 from server.store.protocol import Read
 from server.waiting import CONFLICTS, done_lately, waiting_part
 from server.web.contents import Shown, about, shown_fields, shown_value
@@ -13,6 +14,7 @@ from server.web.lookup import Lookup, UnitName, all_units, text, unit_name
 from server.web.paging import Listed
 from server.web.views_unapplied import written
 from sync.conflict import RULE_MOVE
+from sync.filings import FILING, RULING
 from sync.fold import position_of
 from sync.removal import RULE_REMOVAL
 from sync.rows import base_of
@@ -169,16 +171,16 @@ class Machine(Struct, frozen=True):
 
 
 def machines(txn: Read) -> list[Machine]:
-    """Every machine, with its filings newest first."""
+    """Every machine, with each person's newest filings, newest first."""
     look = Lookup(txn)
     found = []
     for row in look.children("equipment", None):
-        moves = sorted(
-            look.children("equipment_move", row.id), key=lambda one: one.fields["at"], reverse=True
+        moves, rulings = (
+            [stored.row for stored in newest(txn, entity, row.id)] for entity in (FILING, RULING)
         )
+        moves.sort(key=lambda one: one.fields["at"], reverse=True)
         named = [(move, look.person(move.actor)) for move in moves]
         unit = look.unit(row.fields.get("unit"))
-        rulings = look.children("move_ruling", row.id)
         found.append(Machine(row, unit, named, position_of(moves, rulings)))
     return sorted(found, key=lambda one: (one.unit, text(one.row, "name")))
 

@@ -10,8 +10,8 @@ from schema.codes import Code
 from schema.versions import HELD_MS
 from schema.wire import Change, LateRequest, Proof, Run
 from server.accounts import device_of
-from server.batch import KEPT_PER_REPLICA_MAX
 from server.offers import note_seen
+from server.shelves import UNPROVEN_ROOM
 from sync.judge import HELD_PER_REPLICA_MAX
 from sync.mutation import hash_of, signing_bytes
 from tests.server.test_pull import filled, moved
@@ -196,7 +196,7 @@ async def test_rows_are_reported_only_where_a_log_was_lost_and_not_without_end(w
 async def test_a_device_that_proves_nothing_fills_no_shelf(world):
     phone, thief = await world.device("phone", "phone"), await world.device("other", "phone")
     await phone.settle()
-    for _ in range(KEPT_PER_REPLICA_MAX + 10):
+    for _ in range(UNPROVEN_ROOM + 10):
         phone.step("received", target="d1-u1")
     for start in range(0, len(phone.replica.outbox), 400):
         part = phone.replica.outbox[start : start + 400]
@@ -205,7 +205,7 @@ async def test_a_device_that_proves_nothing_fills_no_shelf(world):
         phone.replica.outbox = whole
         await phone.post(msgspec.json.encode(request))
     kept = await world.engine.store.read(lambda txn: txn.count("kept", ""))
-    assert kept == KEPT_PER_REPLICA_MAX
+    assert kept == UNPROVEN_ROOM
 
 
 async def test_words_that_do_not_follow_their_chain_still_name_their_author(world):

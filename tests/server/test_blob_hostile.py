@@ -1,5 +1,7 @@
 """What one enrolled device can do to others' photos, and to the disk: not much."""
 
+import asyncio
+
 import pytest
 
 from schema.versions import DAY_MS
@@ -18,7 +20,7 @@ from server.blobs import (
 from server.engine import Engine
 from server.errors import Fault
 from server.store.sqlite import SqliteTxn
-from tests.server.test_blob import PHOTO, SHA, feedback, ready, upload
+from tests.server.test_blob import PHOTO, SHA, SIZE, create, feedback, ready, send, upload
 from tests.server.test_blob_exact import asked
 from tests.server.test_edges import begun
 from tests.server.world import small_centre
@@ -47,10 +49,11 @@ async def test_naming_another_s_photo_without_end_hides_it_from_nobody(world):
 
 def finish_each(world, uploads):
     """Begin each of these and get it done."""
+    lacks = Blobs(world.engine.config.blobs).lacks
 
     def work(txn):
         for one in uploads:
-            begin(txn, one)
+            begin(txn, one, lacks)
             note_whole(txn, one)
 
     return world.engine.store.write(work)
@@ -88,7 +91,8 @@ async def test_finished_uploads_are_not_read_when_stale_ones_are_looked_for(worl
     mine = phone.reply.replica
     await finish_each(world, [begun(mine, n, 1) for n in range(20)])
     stale = begun(mine, 99, 1)
-    await world.engine.store.write(lambda txn: begin(txn, stale))
+    blobs = Blobs(world.engine.config.blobs)
+    await world.engine.store.write(lambda txn: begin(txn, stale, blobs.lacks))
     read = set()
     get, find = SqliteTxn.get, SqliteTxn.find
     monkeypatch.setattr(
@@ -97,11 +101,38 @@ async def test_finished_uploads_are_not_read_when_stale_ones_are_looked_for(worl
     monkeypatch.setattr(
         SqliteTxn, "find", lambda self, *asked: read.add((asked[0], "all")) or find(self, *asked)
     )
-    blobs = Blobs(world.engine.config.blobs)
     assert await drop_stale(world.engine.store, blobs, NOW + UNFINISHED_MS_MAX + 1) == 1
     assert [key for kind, key in read if kind == "upload"] == [stale.id]
     left = await world.engine.store.read(lambda txn: txn.get("uploads", mine))
     assert left["pending"] == Uploads().pending
+
+
+async def test_a_photo_sent_again_to_a_restored_centre_is_not_taken_for_an_old_upload(world):
+    phone = await ready(world)
+    before = (await create(phone)).headers["location"]
+    await send(phone, before, 0, PHOTO)
+    blobs = Blobs(world.engine.config.blobs)
+    blobs.path(SHA).unlink()  # The backup came without the photos.
+    now = world.time.now = NOW + 2 * UNFINISHED_MS_MAX
+    assert (await world.client.head(before, headers=phone.headers)).status_code == 404
+    location = (await create(phone)).headers["location"]
+    await send(phone, location, 0, PHOTO[: SIZE // 2])
+    await drop_stale(world.engine.store, blobs, now)
+    assert (await send(phone, location, SIZE // 2, PHOTO[SIZE // 2 :])).status_code == 204
+    assert (await asked(phone)).content == PHOTO
+
+
+async def test_an_old_part_is_not_thrown_away_while_it_is_written(world):
+    phone = await ready(world)
+    location = (await create(phone)).headers["location"]
+    await send(phone, location, 0, PHOTO[: SIZE // 2])
+    store, blobs = world.engine.store, Blobs(world.engine.config.blobs)
+    async with blobs.lock_of(location[-36:]):
+        sweep = asyncio.create_task(drop_stale(store, blobs, NOW + 2 * UNFINISHED_MS_MAX))
+        while await store.read(lambda txn: txn.get("upload", location[-36:])):
+            await asyncio.sleep(0)
+        assert not sweep.done() and blobs.parts() == [location[-36:]]
+    assert await sweep == 1 and blobs.parts() == []
 
 
 async def test_photos_of_an_earlier_version_are_still_read_by_who_may(world):

@@ -373,7 +373,8 @@ def begun(replica, n, size, now=NOW):
 
 
 async def start(world, *uploads):
-    await world.engine.store.write(lambda txn: [begin(txn, one) for one in uploads])
+    lacks = Blobs(world.engine.config.blobs).lacks
+    await world.engine.store.write(lambda txn: [begin(txn, one, lacks) for one in uploads])
 
 
 async def test_a_device_begins_only_so_many_uploads_at_once(world):

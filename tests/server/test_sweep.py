@@ -1,12 +1,14 @@
 """What is told no more after 90 days goes in small steps, and nobody is told a half-truth."""
 
 from itertools import pairwise
+from sqlite3 import OperationalError
 
 import pytest
 
 from schema.versions import DAY_MS, GONE_MS
 from schema.wire import Change
-from server.engine import Engine
+from server.engine import SWEPT_AGAIN_MS, Engine
+from server.store.sqlite import SqliteTxn
 from tests.server.world import small_centre
 
 GONE, STEP = 40, 10
@@ -76,6 +78,27 @@ async def test_it_goes_on_where_it_was_after_the_server_died(world):
     again = await Engine.open(world.engine.store, world.time, world.engine.config)
     assert await again.forget_old() > floor
     assert (await told_gone(world))[0] == 0
+
+
+async def test_a_sweep_that_fails_costs_nobody_their_sync_and_is_tried_again_soon(
+    world, monkeypatch
+):
+    phone = await world.device("phone", "phone")
+    await removed_one_by_one(world)
+    world.time.now += GONE_MS + DAY_MS
+    before = await told_gone(world)
+
+    def fails(*args):
+        raise OperationalError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqliteTxn, "forget", fails)
+        await phone.sync()
+    await phone.sync()
+    assert await told_gone(world) == before
+    world.time.now += SWEPT_AGAIN_MS
+    await phone.sync()
+    assert (await told_gone(world))[0] < before[0]
 
 
 async def test_what_went_in_the_last_ninety_days_is_told_still(world):

@@ -10,6 +10,7 @@ from server.accounts import new_login
 from server.batch import keep_words
 from server.engine import Engine
 from server.offers import note_seen
+from server.shelves import STRANGERS
 from server.store.sqlite import SqliteTxn
 from server.waiting import (
     CONFLICTS,
@@ -71,7 +72,8 @@ async def words(world, n):
 
     def work(txn):
         for i, hash in enumerate(hashes):
-            keep_words(txn, Verdict("", hash, "refused", 0, "bad_mutation"), b"x", NOW + i)
+            verdict = Verdict("", hash, "refused", 0, "bad_mutation")
+            keep_words(txn, STRANGERS, verdict, b"x", NOW + i)
 
     await world.engine.store.write(work)
     return [row_id(f" {hash}") for hash in hashes]

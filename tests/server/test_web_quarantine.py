@@ -12,6 +12,7 @@ from schema.words import say, words
 from server.accounts import new_login
 from server.batch import keep_words
 from server.offers import note_seen
+from server.shelves import STRANGERS
 from server.waiting import SEEN, WORDS, waiting_count
 from server.web.contents import TEXT_CHARS_MAX, shown_value
 from server.web.render import when
@@ -271,7 +272,7 @@ async def test_words_that_prove_nothing_are_marked_so(world):
 
 async def test_words_that_cannot_be_read_are_shown_as_they_came(world):
     verdict = Verdict("", "00", "refused", 0, "bad_mutation")
-    await world.engine.store.write(lambda txn: keep_words(txn, verdict, b"<b>hi", NOW))
+    await world.engine.store.write(lambda txn: keep_words(txn, STRANGERS, verdict, b"<b>hi", NOW))
     html = await page(world)
     assert "&lt;b&gt;hi" in html and zh("desk.kept.unreadable") in html
 

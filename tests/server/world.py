@@ -201,7 +201,8 @@ class Phone:
         assert response.status_code == 200, response.text
         reply = msgspec.json.decode(response.content, type=SyncReply)
         for snapshot in self.replica.receive(reply, request, self.world.time()):
-            self.replica.fetched(snapshot, [await self.part(one) for one in snapshot.parts])
+            lacking = self.replica.lacking(snapshot)
+            self.replica.fetched(snapshot, {one.sha256: await self.part(one) for one in lacking})
         return reply
 
     async def part(self, part: SnapshotPart) -> SnapshotFile:

@@ -388,8 +388,8 @@ BUGS = (
     Bug(
         "anybody who knows its name gets a part of a snapshot",
         "server.snapshots",
-        "made is None or made.snapshot.scope not in scopes or not",
-        "made is None or not",
+        "files is None or files.pair[0] not in scopes:",
+        "files is None:",
     ),
     Bug(
         "a revoked device is still served",

@@ -222,10 +222,10 @@ class PythonDevice:
         snapshots = self.replica.receive(reply, asked, now_ms + self.offset)
         self._keep_image()
         for snapshot in snapshots:
-            files = [_unpacked(fetch(part.sha256), part.sha256) for part in snapshot.parts]
-            if None not in files:
-                self.replica.fetched(snapshot, [one for one in files if one])
-                self._keep_image()
+            names = [part.sha256 for part in self.replica.lacking(snapshot)]
+            files = {name: _unpacked(fetch(name), name) for name in names}
+            self.replica.fetched(snapshot, {name: one for name, one in files.items() if one})
+            self._keep_image()
         return True
 
     def _flush(self) -> None:

@@ -3,7 +3,7 @@
 All places of this world lie on one meridian, so that a distance is a difference.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -17,6 +17,8 @@ ONE_TIME_MS = 120 * 60_000
 ONE_PLACE_M = 500
 FASTEST_KMH = 200
 SLACK_MS = 120_000
+EACH = 20
+PEOPLE = 50
 RULE = "4.3#12"
 
 
@@ -35,38 +37,88 @@ class Word(Struct, frozen=True):
 
 
 class Dispute(Struct, frozen=True):
-    """The filings in dispute, by their dots, and the one that stands for now."""
+    """The filings in dispute, by their dots, the one that stands for now, and who says what."""
 
     dots: tuple[str, ...]
     winner: str
+    said: dict[str, Word]
+
+    def goes_on(self, past: "Dispute") -> bool:
+        """The same people say the same of the machine as in a dispute that is open already."""
+        return self.said.keys() == past.said.keys() and all(
+            _again(past.said[who], word) for who, word in self.said.items()
+        )
+
+
+class Open(Struct, frozen=True):
+    """The Conflict that must be open about a machine, and what it is about."""
+
+    id: str
+    about: Dispute
 
 
 def dispute(filings: Iterable["Fact"], rulings: Iterable["Fact"]) -> Dispute | None:
     """What a person has to check about one machine; None where nobody contradicts anybody."""
-    tale = _believed(sorted(_words(filings, _against(rulings)), key=lambda one: (one.at, one.dot)))
-    groups = _groups([one for one in tale if not one.out])
+    words = _words(_newest(filings, _filed), _against(rulings))
+    tale = _believed(sorted(words, key=lambda one: (one.at, one.dot, one.id)))
+    sound = [one for one in tale if not one.out]
+    groups = _groups(sound)
     if not groups:
         return None
-    latest = {one.who: one for one in tale}
-    kept = [some for some in groups if all(latest[one.who] is one for one in some)] or groups
+    kept = _last_words(groups, tale) or _last_words(groups, sound)
     top = max(kept, key=_age)
     rivals = [top, *(some for some in kept if _deny(some, top))]
     best = max([some for some in rivals if _best(some).lat is not None] or [top], key=_age)
     against = [some for some in kept if _deny(some, best)]
     if not against:
         return None
-    dots = sorted(one.dot for some in (best, *against) for one in some)
-    return Dispute(tuple(dots), _best(best).dot)
+    every = [one for some in (best, *against) for one in some]
+    dots = sorted(one.dot for one in every)
+    return Dispute(tuple(dots), _best(best).dot, {one.who: one for one in every})
+
+
+def _last_words(groups: list[list[Word]], tale: list[Word]) -> list[list[Word]]:
+    latest = {one.who: one for one in tale}
+    return [some for some in groups if all(latest[one.who] is one for one in some)]
+
+
+def _again(before: Word, now: Word) -> bool:
+    same = (before.kind, before.place) == (now.kind, now.place)
+    if before.lat is None or now.lat is None:
+        return same and before.lat is now.lat
+    return same and _far(before.lat, now.lat) <= ONE_PLACE_M
 
 
 def _observed(fact: "Fact") -> int:
     return min(fact.first["at"], fact.claim[1] + SLACK_MS)
 
 
+def _filed(fact: "Fact") -> tuple[Any, ...]:
+    return _observed(fact), fact.dot, fact.id
+
+
+def _ruled(fact: "Fact") -> tuple[Any, ...]:
+    """A stamp may run ahead, but nobody rules after the centre has heard of it."""
+    return min(int(fact.stamp[:12], 16), fact.claim[1]), fact.stamp, fact.dot, fact.id
+
+
+def _newest(facts: Iterable["Fact"], key: Callable[["Fact"], tuple[Any, ...]]) -> list["Fact"]:
+    """What counts: so many of each person, and so many people."""
+    found: list[Fact] = []
+    theirs: dict[str, int] = {}
+    for fact in sorted(facts, key=key, reverse=True):
+        if fact.actor not in theirs and len(theirs) == PEOPLE:
+            continue
+        theirs[fact.actor] = theirs.get(fact.actor, 0) + 1
+        if theirs[fact.actor] <= EACH:
+            found.append(fact)
+    return found
+
+
 def _against(rulings: Iterable["Fact"]) -> set[str]:
     """Filings that the last ruling about them is against."""
     found: set[str] = set()
-    for one in sorted(rulings, key=lambda fact: (_observed(fact), fact.dot)):
+    for one in reversed(_newest(rulings, _ruled)):
         found = (found | set(one.first["over"])) - {one.first["filing"]}
     return found
 
@@ -160,8 +212,11 @@ def _deny(a: list[Word], b: list[Word]) -> bool:
 # --- Against the server's rows --------------------------------------------------------------------
 
 
-def note_filings(model: "Model", changes: Iterable[dict[str, Any]]) -> None:
-    """Expect the Conflict about each machine that was filed or ruled on, if people disagree."""
+def note_filings(model: "Model", changes: Iterable[dict[str, Any]], dot: str) -> None:
+    """Expect the Conflict about each machine that was filed or ruled on, if people disagree.
+
+    A ruling reaches those whose filings it names.
+    """
     touched = {
         one["fields"]["equipment"]
         for one in changes
@@ -176,21 +231,32 @@ def note_filings(model: "Model", changes: Iterable[dict[str, Any]]) -> None:
             ]
             for entity in ("equipment_move", "move_ruling")
         )
-        model.expect_dispute(machine, dispute(filings, rulings))
+        for one in rulings:
+            if one.dot == dot:
+                named = (one.first["filing"], *one.first["over"])
+                told = {fact.actor for fact in _newest(filings, _filed) if fact.id in named}
+                one.first["shown_in"] = sorted(f"actor/{who}" for who in told)
+        model.expect_dispute(machine, dispute(filings, rulings), dot)
         model.count("move_ruled" if rulings else "move_filed")
 
 
-def check_open(docs: Iterable[dict[str, Any]], wanted: tuple[str, str] | None, of: str) -> None:
+def check_open(docs: Iterable[dict[str, Any]], wanted: Open | None, of: str) -> None:
     """Of all Conflicts about a machine, the one that is open is what people disagree about now.
 
-    `wanted` is its id, and the dot of the filing that stands for now.
+    Nobody but the centre and the unit's duty room is shown it.
     """
     found = [
-        (one["id"], one["fields"]["winner"])
+        (
+            one["id"],
+            sorted(side["dot"] for side in one["fields"]["sides"]),
+            one["fields"]["winner"],
+            one["fields"]["scopes"] == ["centre", f"register/{one['fields']['unit']}"],
+        )
         for one in docs
         if one["fields"]["rule"] == RULE
         and one["fields"]["state"] == "open"
         and one["fields"]["row_id"] == of
     ]
-    if found != ([wanted] if wanted else []):
+    about = [(wanted.id, [*wanted.about.dots], wanted.about.winner, True)] if wanted else []
+    if found != about:
         raise Broken("inbox", f"open about {of}: {found}, wanted {wanted}")

@@ -14,7 +14,7 @@ from tests.sim.broken import Broken
 from tests.sim.centre import Centre
 from tests.sim.clocks import Clocks, check_remark
 from tests.sim.entitlement import WITHOUT_RIGHT, Register
-from tests.sim.filings import Dispute, check_open, note_filings
+from tests.sim.filings import Dispute, Open, check_open, note_filings
 from tests.sim.guards import check_after, check_guards, check_wait
 from tests.sim.levels import check_level
 
@@ -31,7 +31,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "contact_phone": ("centre", "register/unit"),
     "equipment": ("centre", "register/unit", "actor/operator_person"),
     "equipment_move": ("centre", "register/unit", "actor/@"),
-    "move_ruling": ("centre", "register/unit"),
+    "move_ruling": ("centre", "register/unit", "*shown_in"),
     "help_call": ("centre", "unit/unit", "actor/@"),
     "help_answer": ("centre", "unit/unit", "actor/caller"),
     "conflict": ("*scopes",),
@@ -150,7 +150,7 @@ class Model:
         self.sides: dict[tuple[str, str], set[str]] = {}
         self.expected: set[Key] = set()
         self.meetings: set[tuple[str, str, str]] = set()
-        self.disputes: dict[str, tuple[str, str] | None] = {}
+        self.disputes: dict[str, Open | None] = {}
         """Of each machine that was filed on: its Conflict to be open, and what stands for now."""
         self.weighed: set[str] = set()
         self.waiting_clocks: Clocks = {}
@@ -237,14 +237,18 @@ class Model:
     def _expect_row(self, entity: str, id: str) -> None:
         self.expected.add((entity, id))
 
-    def expect_dispute(self, machine: str, found: Dispute | None) -> None:
-        """What people disagree about is in a Conflict, and no other about that machine is open."""
-        wanted = None
+    def expect_dispute(self, machine: str, found: Dispute | None, dot: str) -> None:
+        """What people disagree about is in a Conflict, and no other about that machine is open.
+
+        It stays the same one for as long as they say the same.
+        """
+        was, wanted = self.disputes.get(machine), None
         if found:
-            id = short_hash(["equipment", machine, "position", list(found.dots)])
-            wanted = (id, found.winner)
-            self._expect_row("conflict", id)
-        if self.disputes.get(machine) != wanted:
+            dots = sorted({*found.dots, dot})
+            id = short_hash(["equipment", machine, "position", dots])
+            wanted = Open(was.id if was and found.goes_on(was.about) else id, found)
+            self._expect_row("conflict", wanted.id)
+        if was != wanted:
             self.count("conflict_move" if wanted else "move_settled")
         self.disputes[machine] = wanted
         self.weighed.add(machine)
@@ -322,6 +326,8 @@ class Model:
             if change["op"] == "create":
                 self._create(key, change.get("fields", {}), dot, mutation)
                 self.rows[key].claim = (mutation["stamp"], received)
+                if key[0] == "move_ruling" and (doc := self.centre.row(*key)):
+                    self.rows[key].stamp = _fits(doc[0]["stamp"], dot, *self.rows[key].claim)
             elif change["op"] == "remove":
                 self._remove(self._standing(key, dot), dot, seen)
             else:
@@ -350,7 +356,7 @@ class Model:
         self._expect_reopening(dot, mutation["changes"])
         if mutation["intent"] in ("directive.recall", "target.step", "target.close"):
             self._expect_recall_conflicts(mutation["changes"])
-        note_filings(self, mutation["changes"])
+        note_filings(self, mutation["changes"], dot)
         return touched
 
     def _stubs(self, dot: str, mutation: dict[str, Any], received: int) -> set[Key]:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
-from server.app import UploadLocks, UploadSweep
+from server.app import UploadSweep
 from server.blobs import Blobs
 from server.errors import Fault
 from server.routes import blob as routes
@@ -168,7 +168,7 @@ class Photos:
         except sqlite3.OperationalError:
             return [(507, {})] * len(asks)
         if self._app is None or self._app.state.engine is not engine:
-            state = SimpleNamespace(engine=engine, blobs=self._blobs, upload_locks=UploadLocks())
+            state = SimpleNamespace(engine=engine, blobs=self._blobs)
             state.upload_sweep = UploadSweep(engine, state.blobs)
             self._app = SimpleNamespace(state=state)
         assert centre.store is not None

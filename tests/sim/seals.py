@@ -109,7 +109,7 @@ def installed(
         "server.engine.GONE_MS": GONE_MS,
         "server.pull.SNAPSHOT_FROM_BYTES": snapshot_from,
         "server.snapshots.PART_BYTES": snapshot_from,
-        "server.snapshots.TAIL_BYTES_MAX": snapshot_from // 4,
+        "server.snapshots.TAIL_BYTES": snapshot_from // 4,
         "server.engine.uuid7": ids,
         "server.accounts.enrolment.uuid7": ids,
         "server.routes.blob.uuid7": ids,

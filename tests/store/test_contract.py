@@ -346,15 +346,29 @@ async def test_a_walk_meets_every_row_once_while_others_are_written(store, monke
     assert await store.write(work) == [f"s{n}" for n in range(1, 6)]
 
 
-async def test_it_is_known_whether_a_row_has_left_a_scope_since(store):
-    async def left(after, scope="unit/u1"):
-        return await store.read(lambda txn: txn.has_left(scope, 0, after))
+async def test_it_is_known_what_moved_in_a_scope_since_and_what_is_there_no_more(store):
+    async def touched(after, scope="unit/u1"):
+        return await store.read(
+            lambda txn: {one.key[1]: one.gone for one in txn.touched(scope, 0, after)}
+        )
 
     await committed(store, commit(1, signed(1)), commit(2, signed(2)))
-    assert not await left(0)
+    assert await touched(0) == {"s1": False, "s2": False} and await touched(2) == {}
     await committed(store, commit(3, members=[Member("unit/u1", 0, "step", "s1", False)]))
-    assert await left(2) and not await left(3) and not await left(0, "unit/u2")
+    assert await touched(2) == {"s1": True} and await touched(0, "unit/u2") == {}
     gone = signed(2)
     removed = replace(gone, row=replace(gone.row, removed=True))
     await committed(store, commit(4, removed))
-    assert await left(3)
+    assert await touched(3) == {"s2": True}
+
+
+async def test_a_walk_over_a_pair_meets_what_it_holds_in_the_order_of_keys(store):
+    async def met(id="", scope="unit/u1"):
+        return await store.read(
+            lambda txn: [key[1] for key, _ in txn.walk_pair(scope, 0, ("step", id))]
+        )
+
+    await committed(store, *(commit(n, signed(n)) for n in (3, 1, 2, 4)))
+    assert await met() == ["s1", "s2", "s3", "s4"] and await met("s3") == ["s3", "s4"]
+    await committed(store, commit(5, members=[Member("unit/u1", 0, "step", "s2", False)]))
+    assert await met() == ["s1", "s3", "s4"] and await met(scope="unit/u2") == []

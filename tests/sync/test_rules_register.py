@@ -14,8 +14,9 @@ from schema.scopes import granted, scopes_of
 from schema.tags import Tag
 from schema.versions import CLOCK_OFF_MS_MAX, DRIFT_MS_MAX
 from schema.wire import Change
+from sync.filings import ORDERS
 from sync.known import Rights, Session
-from sync.moves import whereabouts
+from sync.moves import EACH_MAX, whereabouts
 from sync.push import plan_push
 from sync.rows import base_of
 from sync.stamp import is_off
@@ -299,6 +300,110 @@ def test_rule_12_a_ruling_against_somebody_s_newest_filing_does_not_bring_back_a
     world = contradicted(filed("op", 2, MINUTE, "桥南", KM))
     judge(world, ruling("duty", 9, "duty1", "op2"))
     assert (whereabouts_in(world).position["move"], open_conflicts(world)) == ("duty1", [])
+
+
+def test_rule_12_the_later_ruling_counts_whatever_time_its_author_typed():
+    world = contradicted()
+    judge(world, ruling("duty", 9, "duty1", "op1", at=LATER + 110_000))
+    stamp = f"{LATER + 60_000:012x}-0000-lead"
+    judge(world, ruling("lead", 9, "op1", "duty1", at=LATER, stamp=stamp), now=LATER + 60_000)
+    assert (whereabouts_in(world).position["move"], open_conflicts(world)) == ("op1", [])
+
+
+def test_rule_12_a_ruling_from_a_clock_that_runs_ahead_gives_way_to_a_later_one():
+    world = contradicted()
+    ahead = f"{LATER + 4 * MINUTE:012x}-0000-duty"
+    judge(world, ruling("duty", 9, "duty1", "op1", stamp=ahead))
+    stamp = f"{LATER + MINUTE:012x}-0000-lead"
+    judge(world, ruling("lead", 9, "op1", "duty1", stamp=stamp), now=LATER + MINUTE)
+    assert whereabouts_in(world).position["move"] == "op1"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_rule_12_of_two_rulings_that_did_not_see_each_other_the_later_by_stamp_stands(turned):
+    world = contradicted()
+    both = [
+        ruling("lead", 9, "op1", "duty1", stamp=f"{LATER - 5 * MINUTE:012x}-0000-lead"),
+        ruling("duty", 9, "duty1", "op1", stamp=f"{LATER - 3 * MINUTE:012x}-0000-duty"),
+    ]
+    judge(world, *(both[::-1] if turned else both))
+    assert (whereabouts_in(world).position["move"], open_conflicts(world)) == ("duty1", [])
+
+
+def test_rule_12_every_ruling_of_a_mutation_is_heard():
+    world = contradicted()
+    beside = filed("duty2", 1, -300 * MINUTE, "桥南")
+    judge(world, beside)
+    rulings = [
+        ruling("duty", n, filing, "op1").mutation.changes[0]
+        for n, filing in ((8, "duty21"), (9, "duty1"))
+    ]
+    judge(world, arrival("duty", 1, 9, "conflict.decide_own", *rulings))
+    [told] = [one.fields for one in conflicts(world)]
+    assert (told["state"], told["winner"]) == ("decided", "duty/1/1")
+
+
+def test_rule_12_the_conflict_reaches_the_centre_and_the_duty_room_alone():
+    world = with_machine()
+    card = world.rows["equipment", "e1"]
+    hired = replace(
+        card, row=replace(card.row, fields=card.row.fields | {"operator_person": "hired"})
+    )
+    world.remember([hired])
+    judge(world, filed("op", 1, 0, "桥东", 0), filed("duty", 1, 0, "桥西"))
+    assert [one.fields["scopes"] for one in conflicts(world)] == [["centre", "register/u1"]]
+
+
+def test_rule_12_a_ruling_reaches_those_whose_filings_it_names():
+    world = contradicted(filed("duty2", 1, MINUTE, "桥南"))
+    judge(world, ruling("lead", 9, "duty1", "op1"))
+    [made] = world.of("move_ruling", "e1")
+    scopes = scopes_of(ENTITIES["move_ruling"], made.fields, made.actor)
+    assert scopes == ("centre", "register/u1", "actor/duty", "actor/op")
+
+
+def test_rule_12_who_repeats_themselves_leaves_the_conflict_its_place_in_the_queue():
+    world = contradicted()
+    [before] = conflicts(world)
+    judge(world, filed("op", 2, MINUTE, "桥东", 3), now=LATER + MINUTE)
+    [after] = conflicts(world)
+    assert (after.id, after.arrived, after.fields["state"]) == (before.id, LATER, "open")
+    assert open_conflicts(world) == [["duty1", "op2"]]
+
+
+def test_rule_12_who_says_something_else_leaves_another_conflict():
+    world = contradicted()
+    judge(world, filed("op", 2, MINUTE, "桥东", KM))
+    assert [one.fields["state"] for one in conflicts(world)] == ["superseded", "open"]
+
+
+def test_rule_12_a_conflict_that_is_over_never_opens_again():
+    world = contradicted(filed("duty2", 1, MINUTE, "桥南"))
+    judge(world, ruling("duty", 9, "op1", "duty21"))
+    assert [one.fields["state"] for one in conflicts(world)] == ["superseded", "superseded", "open"]
+    assert open_conflicts(world) == [["duty1", "op1"]]
+
+
+def test_rule_12_whoever_files_again_and_again_does_not_end_a_dispute():
+    world = contradicted()
+    again = [filed("op", n, MINUTE + n, "桥东", 0) for n in range(2, 300)]
+    judge(world, *again)
+    assert open_conflicts(world) == [["duty1", "op299"]]
+
+
+def test_rule_12_a_filing_costs_the_same_however_much_was_filed_before(monkeypatch):
+    folded = []
+
+    def counted(filings, rulings):
+        folded.append(len(filings) + len(rulings))
+        return whereabouts(filings, rulings)
+
+    monkeypatch.setattr("sync.filings.whereabouts", counted)
+    world = contradicted()
+    judge(world, *(filed("op", n, n, f"桥{n}", 0) for n in range(2, 300)))
+    judge(world, *(ruling("duty", n, "duty1", f"op{n}") for n in range(10, 100)))
+    assert max(folded) == 2 * EACH_MAX + 1
+    assert all(len(world.of(name, "e1")) <= 3 * EACH_MAX for name in ORDERS)
 
 
 def test_rule_12_a_machine_with_a_long_history_is_weighed_by_its_newest_filings():

@@ -173,9 +173,10 @@ export interface SnapshotPart {
 }
 
 /**
- * All rows of (scope, lane) as they stood at `seq`, in parts, the same bytes for everyone.
+ * All rows of (scope, lane), none older than at `seq`, in parts, the same bytes for everyone.
  *
- * A device fetches the parts, stages their rows, and pulls on from `seq`.
+ * A device fetches the parts that it lacks, stages their rows, and pulls on from `seq`. A later
+ * snapshot names the same part again while nothing in it has changed.
  */
 export interface Snapshot {
   scope: string;
@@ -188,7 +189,6 @@ export interface Snapshot {
 export interface SnapshotFile {
   scope: string;
   lane: number;
-  seq: number;
   rows: Row[];
   proofs: Proof[];
 }

@@ -6,6 +6,7 @@
 
 import { byText } from './canonical.ts';
 import { MINUTE_MS, type Row } from './contract.ts';
+import { decodeStamp } from './stamp.ts';
 
 /** Filings this near to each other name one place. */
 export const SAME_PLACE_M = 500;
@@ -21,6 +22,12 @@ export const SPEED_KMH_MAX = 200;
 
 /** An observation may claim to be this much after its own arrival, no more. */
 export const CLOCK_SLACK_MS = 2 * MINUTE_MS;
+
+/** The newest filings, and rulings, of one person that count: all others are history. */
+export const EACH_MAX = 20;
+
+/** The people who filed, or ruled, last count: far more than ever look after one machine. */
+export const PEOPLE_MAX = 50;
 
 const REACH_M_MAX = 50_000_000;
 const M_PER_DEGREE = 111_195;
@@ -80,20 +87,51 @@ export type Fix = readonly [number, number];
 /**
  * Fold one machine's filings, and what people ruled on them. Their order makes no difference.
  *
- * Late filings fill the track; nothing on it is ever left out.
+ * What counts is `recent`: however often somebody files, nobody else's filing is left out for it.
  */
 export function whereabouts(filings: readonly Row[], rulings: readonly Row[] = []): Whereabouts {
   const out = ruledOut(rulings);
-  const known = filings.map((row) => pointOf(row, out)).filter((point) => point.place || hasFix(point));
-  const track = judged(known.sort(byOrder));
+  const points = recent(filings, byObserved).map((row) => pointOf(row, out));
+  const track = judged(points.filter((point) => point.place || hasFix(point)).sort(byOrder));
   const moves = movesOf(track.filter(counts));
   return { position: moves.length ? positionIn(moves, track) : null, moves, track };
 }
 
-/** The filings against which the newest ruling that names them was made. */
-function ruledOut(rulings: readonly Row[]): Set<string> {
+type Comparing<T> = (a: T, b: T) => number;
+
+/** Of each person the newest `EACH_MAX`, of the `PEOPLE_MAX` people whose newest are newest. */
+export function recent(rows: readonly Row[], order: Comparing<Row>): Row[] {
+  const theirs = new Map<string, Row[]>();
+  for (const row of [...rows].sort(order)) {
+    const mine = theirs.get(row.actor);
+    if (mine) mine.push(row);
+    else theirs.set(row.actor, [row]);
+  }
+  const people = [...theirs.values()].sort((a, b) => order(a[a.length - 1]!, b[b.length - 1]!));
+  return people.slice(-PEOPLE_MAX).flatMap((mine) => mine.slice(-EACH_MAX));
+}
+
+/** By when it was observed. */
+export const byObserved: Comparing<Row> = (a, b) =>
+  observed(a) - observed(b) || byText(a.dot, b.dot) || byText(a.id, b.id);
+
+/**
+ * By its kept stamp, held to its arrival, whatever time its author typed.
+ *
+ * Whoever has seen a ruling rules later; of two that did not see each other one is later too.
+ */
+export const byRuled: Comparing<Row> = (a, b) =>
+  ruledMs(a) - ruledMs(b) || byText(a.stamp, b.stamp) || byText(a.dot, b.dot) || byText(a.id, b.id);
+
+function ruledMs({ stamp, arrived }: Row): number {
+  const { wallMs } = decodeStamp(stamp)!;
+  return Math.min(wallMs, arrived || wallMs);
+}
+
+/** The filings against which the latest ruling that names them was made. */
+export function ruledOut(rulings: readonly Row[]): Set<string> {
   const out = new Set<string>();
-  for (const { fields } of [...rulings].sort((a, b) => observed(a) - observed(b) || byText(a.dot, b.dot))) {
+  for (const { fields } of recent(rulings, byRuled).sort(byRuled)) {
     for (const id of fields.over as string[]) out.add(id);
     out.delete(fields.filing);
   }
@@ -133,7 +171,7 @@ function pointOf(row: Row, out: ReadonlySet<string>): Point {
   };
 }
 
-const byOrder = (a: Point, b: Point): number => a.at - b.at || byText(a.dot, b.dot);
+const byOrder: Comparing<Point> = (a, b) => a.at - b.at || byText(a.dot, b.dot) || byText(a.filing, b.filing);
 const hasFix = ({ lat_e6, lon_e6 }: Point): boolean => lat_e6 !== null && lon_e6 !== null;
 const counts = ({ flag, place }: Point): boolean => !flag || (flag === 'accuracy' && !!place);
 
@@ -145,7 +183,7 @@ function fixOf({ flag, lat_e6, lon_e6 }: Point): Fix | null {
 /** The track with its flags. A jump is doubted until a second point confirms it. */
 function judged(track: readonly Point[]): Point[] {
   const found: Point[] = [];
-  const believed: Point[] = [];
+  const trail = new Trail();
   let doubted: number | null = null;
   for (const [n, point] of track.entries()) {
     found.push(point);
@@ -154,7 +192,7 @@ function judged(track: readonly Point[]): Point[] {
       found[n] = { ...point, flag: 'accuracy' };
       continue;
     }
-    const before = beforeIn(believed, point);
+    const before = trail.before(point);
     if (before && !reaches(before, point)) {
       if (doubted === null || !reaches(track[doubted]!, point)) {
         [found[n], doubted] = [{ ...point, flag: 'speed' }, n];
@@ -162,21 +200,34 @@ function judged(track: readonly Point[]): Point[] {
       }
       found[doubted] = track[doubted]!;
     }
-    believed.push(point);
+    trail.add(point);
     doubted = null;
   }
   return found;
 }
 
-/**
- * The newest believed point that this one must have been reached from.
- *
- * What other people say of the same time may contradict it; that makes no jump of it.
- */
-function beforeIn(believed: readonly Point[], point: Point): Point | null {
-  for (const one of [...believed].reverse())
-    if (one.actor === point.actor || point.at - one.at > OVERLAP_MS) return one;
-  return null;
+/** The believed points so far, oldest first. */
+class Trail {
+  readonly #points: Point[] = [];
+  readonly #own = new Map<string, number>();
+  /** How many are older than the time of which others may say something else. */
+  #older = 0;
+
+  add(point: Point): void {
+    this.#own.set(point.actor, this.#points.length);
+    this.#points.push(point);
+  }
+
+  /**
+   * The newest point that this one, later than all, must have been reached from.
+   *
+   * What other people say of the same time may contradict it; that makes no jump of it.
+   */
+  before(point: Point): Point | null {
+    const points = this.#points;
+    while (this.#older < points.length && point.at - points[this.#older]!.at > OVERLAP_MS) this.#older += 1;
+    return points[Math.max(this.#own.get(point.actor) ?? -1, this.#older - 1)] ?? null;
+  }
 }
 
 /** True when a machine can have gone from one point to the other in the time between. */
@@ -189,27 +240,23 @@ function reaches(earlier: Point, later: Point): boolean {
 /** Filings of different people at one place and time are one move with several witnesses. */
 function movesOf(points: readonly Point[]): Move[] {
   const groups: Point[][] = [];
-  const newest = new Map<string, Point>();
+  let live: Point[][] = [];
   for (const point of points) {
-    const group = joined(groups, point, newest);
+    live = live.filter((group) => isLive(group, point));
+    const fitting = live.filter(([first]) => first!.kind === point.kind && samePlace(first!, point));
+    const group = fitting[fitting.length - 1];
     if (group) group.push(point);
-    else groups.push([point]);
-    newest.set(point.actor, point);
+    else {
+      live.push([point]);
+      groups.push(live[live.length - 1]!);
+    }
   }
   return groups.map((group) => ({ points: group }));
 }
 
-/** The newest group that this filing bears witness to: nobody in it has said more since. */
-function joined(groups: readonly Point[][], point: Point, newest: ReadonlyMap<string, Point>): Point[] | null {
-  for (const group of [...groups].reverse()) {
-    const first = group[0]!;
-    if (point.at - first.at > OVERLAP_MS) break;
-    const stands = group.every((one) => newest.get(one.actor) === one);
-    const own = group.some((one) => one.actor === point.actor);
-    if (stands && !own && point.kind === first.kind && samePlace(first, point)) return group;
-  }
-  return null;
-}
+/** True while others may bear witness to it: nobody in it has said more since. */
+const isLive = (group: readonly Point[], point: Point): boolean =>
+  point.at - group[0]!.at <= OVERLAP_MS && group.every((one) => one.actor !== point.actor);
 
 /** By what was measured, else by the words. */
 function samePlace(a: Point, b: Point): boolean {
@@ -255,13 +302,18 @@ function positionIn(moves: readonly Move[], track: readonly Point[]): Position {
 /**
  * The moves that none of their own people followed by another, were it ruled against.
  *
- * All of them where somebody ruled for none of these.
+ * Where somebody ruled for none of these, what was ruled against follows nothing.
  */
 function standingOf(moves: readonly Move[], track: readonly Point[]): readonly Move[] {
-  const newest = new Map<string, Point>();
-  for (const point of track) if (counts(point) || point.flag === 'ruled') newest.set(point.actor, point);
-  const standing = moves.filter((move) => move.points.every((one) => newest.get(one.actor) === one));
-  return standing.length ? standing : moves;
+  const said = track.filter((point) => counts(point) || point.flag === 'ruled');
+  const standing = newestAmong(said, moves);
+  return standing.length ? standing : newestAmong(said.filter(counts), moves);
+}
+
+/** The moves that hold, of each of their people, the newest of these points. */
+function newestAmong(points: readonly Point[], moves: readonly Move[]): Move[] {
+  const newest = new Map(points.map((point) => [point.actor, point]));
+  return moves.filter((move) => move.points.every((one) => newest.get(one.actor) === one));
 }
 
 /** Two statements of one kind about one time, and not of one place. */

@@ -12,6 +12,7 @@ export const CODES = [
   'rate_limited',
   'internal',
   'storage',
+  'shelf_full',
   'protocol',
   'wrong_centre',
   'wrong_replica',
@@ -608,7 +609,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
     lane: 1,
     fact: true,
     parent: 'equipment',
-    scopes: ['centre', 'register/{unit}'],
+    scopes: ['centre', 'register/{unit}', '{*shown_in}'],
     carries: [],
     safety: false,
     fields: {
@@ -618,6 +619,7 @@ export const ENTITIES: Readonly<Record<string, EntitySpec>> = {
       over: { policy: 'append-only', kind: 'texts', required: true, max: 200, choices: [] },
       at: { policy: 'append-only', kind: 'time', required: true, max: 200, choices: [] },
       note: { policy: 'append-only', kind: 'text', required: false, max: 200, choices: [] },
+      shown_in: { policy: 'server-only', kind: 'texts', required: false, max: 12, choices: [] },
     },
   },
   conflict: {

@@ -23,7 +23,10 @@ const NOTHING_TOLD = {
   ...{ upto: 0, durable: 0, min_client: 0, backoff: null, fork: null },
 };
 
-/** Afterwards nothing waits: the centre has it all, and each word is shown here until a person has seen it. */
+/**
+ * Afterwards nothing waits: the centre has it all, and each word is shown here until a person has seen it. Throws where
+ * the centre keeps no more; what it gave no verdict on still waits.
+ */
 export async function sendLate(parts: LateParts): Promise<void> {
   const { api, store, identity, publicKey, sign } = parts;
   const { centre, epoch } = identity;

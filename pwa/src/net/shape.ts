@@ -78,7 +78,6 @@ const UNSAID = { durable: 0, snapshots: [], restart: [], digests: {}, fork: null
 const PART: Record<string, Check> = {
   scope: isName,
   lane: isCount,
-  seq: isCount,
   rows: listOf(isRow),
   proofs: orNull(listOf(isProof)),
 };
@@ -102,10 +101,10 @@ export function syncReplyOf(text: string, centre: string): SyncReply {
   return { backoff: null, ...UNSAID, ...said } as unknown as SyncReply;
 }
 
-/** One part of this snapshot. Throws Unreachable when it is anything else. */
-export function snapshotFileOf(text: string, { scope, lane, seq }: Snapshot): SnapshotFile {
+/** One part of a snapshot of this pair. Throws Unreachable when it is anything else. */
+export function snapshotFileOf(text: string, { scope, lane }: Snapshot): SnapshotFile {
   const value = checked(parsed(text), PART);
-  if (value.scope !== scope || value.lane !== lane || value.seq !== seq) throw new Unreachable('another snapshot');
+  if (value.scope !== scope || value.lane !== lane) throw new Unreachable('another snapshot');
   return value as unknown as SnapshotFile;
 }
 

@@ -25,30 +25,35 @@ export class Snapshots {
   }
 
   /**
-   * Stages what these snapshots hold. False when the centre has replaced one meanwhile: it must be asked again.
-   * A second call while one is under way leaves the work to it.
+   * Stages what these snapshots hold. False when the centre has replaced a part meanwhile: it must be asked again, and
+   * the others are kept for as long as they are offered. A second call while one is under way leaves the work to it.
    */
   async fetch(snapshots: readonly Snapshot[]): Promise<boolean> {
     if (this.running) return true;
     this.running = true;
     try {
-      for (const snapshot of [...snapshots].sort((a, b) => a.lane - b.lane)) await this.fetchOne(snapshot);
-      return true;
-    } catch (error) {
-      if (error instanceof ProblemError && error.status === 404) return false;
-      throw error;
+      let whole = true;
+      for (const snapshot of [...snapshots].sort((a, b) => a.lane - b.lane)) {
+        whole = (await this.fetchOne(snapshot)) && whole;
+      }
+      return whole;
     } finally {
       this.running = false;
     }
   }
 
-  private async fetchOne(snapshot: Snapshot): Promise<void> {
+  /** False when a part of it is given no more. */
+  private async fetchOne(snapshot: Snapshot): Promise<boolean> {
     const { store } = this.parts;
     const here = await store.partsHere(snapshot);
-    for (const part of snapshot.parts) {
-      if (!here.has(part.sha256)) await store.stagePart(await this.file(snapshot, part), part.sha256);
+    let whole = true;
+    for (const part of snapshot.parts.filter(({ sha256 }) => !here.has(sha256))) {
+      const file = await this.file(snapshot, part).catch(noneIfGone);
+      if (file) await store.stagePart(file, part.sha256);
+      else whole = false;
     }
     await store.closeSnapshot(snapshot);
+    return whole;
   }
 
   private async file(snapshot: Snapshot, { sha256, size }: SnapshotPart): Promise<SnapshotFile> {
@@ -65,4 +70,9 @@ export class Snapshots {
       return snapshotFileOf(await gunzip(bytes), snapshot);
     });
   }
+}
+
+function noneIfGone(error: unknown): null {
+  if (error instanceof ProblemError && error.status === 404) return null;
+  throw error;
 }

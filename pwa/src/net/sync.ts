@@ -6,7 +6,7 @@ import { pairKey } from '../core/pairs.ts';
 import type { Key } from '../core/rows.ts';
 import type { Asking } from '../store/asking.ts';
 import type { Store } from '../store/store.ts';
-import { ProblemError, Unreachable, type Api } from './api.ts';
+import { ProblemError, type Api } from './api.ts';
 import { backoffMs } from './backoff.ts';
 import type { CorrectedClock } from './clock.ts';
 import type { Ports } from './ports.ts';
@@ -26,7 +26,7 @@ const FIRST_RATE_BYTES_PER_MS = 128;
 /** A request is at most as large as the centre takes one: half of it own words, the rest offers and rows to report. */
 const PUSH_WORDS_BYTES_MAX = PUSH_BYTES_MAX / 2;
 const PUSH_OFFERS_BYTES_MAX = PUSH_BYTES_MAX / 8;
-/** A snapshot that is replaced so often before it came is not asked for at once any more. */
+/** A snapshot of which parts are replaced so often in a row is asked for again with the next poll only. */
 const REPLACED_MAX = 3;
 
 export interface SyncParts {
@@ -222,13 +222,12 @@ export class SyncLoop {
     return anew || askedBack || this.isNewlyBad(asking) || (further && (!whole || this.isOwing()));
   }
 
-  /** True when the centre has replaced a snapshot meanwhile: it offers another one when asked again. */
+  /** True when the centre has replaced a part meanwhile, and is to be asked for the new one at once. */
   private async fetchSnapshots(reply: SyncReply): Promise<boolean> {
     if (!reply.snapshots.length) return false;
     const here = await this.snapshots.fetch(reply.snapshots);
-    this.replaced = here ? 0 : this.replaced + 1;
-    if (this.replaced > REPLACED_MAX) throw new Unreachable('each snapshot was replaced before it came');
-    return !here;
+    this.replaced = here || this.replaced === REPLACED_MAX ? 0 : this.replaced + 1;
+    return this.replaced > 0;
   }
 
   private async resetClock({ sentMs, receivedMs, reply }: Exchange): Promise<void> {

@@ -93,6 +93,24 @@ test('where nobody answers, or the centre has no room, all still waits', async (
   expect([device.outbox().length, device.refused()]).toEqual([1, []]);
 });
 
+test('what the centre has no room for is left in the outbox, and only that', async () => {
+  const [device, world] = await unknown(5);
+  const { answer } = world;
+  let room = 3;
+  world.answer = async (given) => {
+    if (given.path !== '/v1/late') return answer(given);
+    const said = (JSON.parse(given.body) as Late).runs.flatMap(({ mutations }) => mutations).slice(0, room);
+    room -= said.length;
+    return said.length ? json({ verdicts: said.map(kept), now: T }) : problem(503, 'shelf_full');
+  };
+  await expect(device.sendLate()).rejects.toMatchObject({ code: 'shelf_full' });
+  expect(device.outbox().map(({ dot }) => dot)).toEqual([`${REPLICA}/0/4`, `${REPLICA}/0/5`]);
+  expect(device.refused().length).toBe(3);
+  room = 2;
+  await device.sendLate();
+  expect(device.outbox()).toEqual([]);
+});
+
 test('a centre that knows the device after all is sent them in the usual way', async () => {
   const [device, world, , centre] = await unknown(1);
   await device.sendLate();

@@ -6,6 +6,7 @@ import { IDBObjectStore } from 'fake-indexeddb';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { PROTOCOL_VERSION, type Row, type Snapshot, type Value } from '../../src/core/contract.ts';
 import type { Device } from '../../src/net/device.ts';
+import { POLL_MS } from '../../src/net/sync.ts';
 import { STALL_MS_MAX, WATCH_MS } from '../../src/net/watchdog.ts';
 import { RECHECK_MS } from '../../src/net/work.ts';
 import { REPLICA, T, databaseOf, page, proofOf, reply, row, step, sumOf } from '../store/world.ts';
@@ -75,7 +76,7 @@ describe('a pair that differs', () => {
 
 describe('a first answer in snapshots', () => {
   const rows = [unit('a', 3), unit('b', 4)];
-  const file = (...some: Row[]) => ({ scope: 'directory', lane: 2, seq: 9, rows: some, proofs: [] });
+  const file = (...some: Row[]) => ({ scope: 'directory', lane: 2, rows: some, proofs: [] });
   const packed = (value: unknown): Buffer => gzipSync(JSON.stringify(value));
   const named = (bytes: Buffer) => ({ sha256: createHash('sha256').update(bytes).digest('hex'), size: bytes.length });
 
@@ -122,10 +123,36 @@ describe('a first answer in snapshots', () => {
     expect(got.length).toBe(2);
   });
 
-  test('that is replaced each time is given up for a while', async () => {
-    const { device, got } = await serving([packed(file(...rows))], () => problem(404, 'not_found'));
-    await until(() => expect(device.status).toMatchObject({ syncing: false, problem: 'offline' }));
-    expect(got.length).toBe(4);
+  test('of which a part is replaced each time is asked for again with the next poll, and nobody is offline', async () => {
+    let gone = true;
+    const told: unknown[] = [];
+    const { device, got, world } = await serving([packed(file(...rows))], () =>
+      gone ? problem(404, 'not_found') : null,
+    );
+    device.subscribe(() => told.push(device.status.problem, device.status.online));
+    await until(() => expect([got.length, device.status.syncing]).toEqual([4, false]));
+    expect(device.status).toMatchObject({ problem: null, online: true, behind: true });
+    gone = false;
+    world.time.pass(POLL_MS);
+    await until(() => expect(units(device)).toEqual(['a', 'b']));
+    expect(got.length).toBe(5);
+    expect(new Set(told)).toEqual(new Set([null, true]));
+  });
+
+  test('of which one part is replaced each time gets on with the others, and keeps them', async () => {
+    const [a, b] = rows.map((one) => packed(file(one))) as [Buffer, Buffer];
+    const { device, got, snapshot } = await serving([a, b]);
+    const newer = named(packed(file(rows[0]!, row('unit', 'c', 2, {}))));
+    snapshot.parts = [newer, named(b)];
+    const asked = (part: { sha256: string }): number => got.filter(({ path }) => path.endsWith(part.sha256)).length;
+    await until(() => expect(asked(newer)).toBe(4));
+    await settled(device);
+    expect([asked(named(b)), units(device).length]).toEqual([1, 0]);
+    snapshot.parts = [named(a), named(b)];
+    device.syncNow();
+    await until(() => expect(units(device)).toEqual(['a', 'b']));
+    expect(asked(named(b))).toBe(1);
+    expect(device.status.repairs).toBe(0);
   });
 
   test.each([

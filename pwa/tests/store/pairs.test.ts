@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { MINUTE_MS, type Row, type Snapshot } from '../../src/core/contract.ts';
 import type { Asked } from '../../src/store/take.ts';
 import type { Store } from '../../src/store/store.ts';
-import { Disk, T, databaseOf, page, reply, row, sumOf } from './world.ts';
+import { Disk, T, databaseOf, page, proofOf, reply, row, sumOf } from './world.ts';
 
 const PAIR: [string, number] = ['directory', 2];
 const KEY = '2 directory';
@@ -280,7 +280,7 @@ describe('a snapshot', () => {
       { sha256: TWO, size: 1 },
     ],
   };
-  const part = (...rows: Row[]) => ({ scope: 'directory', lane: 2, seq: 10, rows, proofs: [] });
+  const part = (...rows: Row[]) => ({ scope: 'directory', lane: 2, rows, proofs: [] });
   const offer = reply({ ...anew, snapshots: [snapshot], upto: 12 });
 
   test('is seen once all parts are here and the pair is complete', async () => {
@@ -310,6 +310,32 @@ describe('a snapshot', () => {
     const other = { ...snapshot, parts: [{ sha256: TWO, size: 1 }] };
     await again.take(reply({ ...anew, snapshots: [other], upto: 12 }));
     expect([...(await again.partsHere(other))]).toEqual([]);
+  });
+
+  test('leaves out a part that came too late and is offered no more', async () => {
+    const [store] = await holding();
+    const newer = { ...snapshot, seq: 11, parts: [{ sha256: TWO, size: 1 }] };
+    await store.take(offer);
+    await store.take(reply({ ...anew, snapshots: [newer], upto: 12 }));
+    await store.stagePart(part(unit('a', 3)), ONE);
+    await store.stagePart(part(unit('b', 4)), TWO);
+    expect(await store.closeSnapshot(newer)).toBe(true);
+    await store.take(whole([], 12, { digests: { directory: { '2': sumOf(unit('b', 4)) } } }));
+    expect(shown(store)).toEqual(['b=b']);
+    expect(store.standing.bad).toEqual([]);
+  });
+
+  test('keeps a proof until its own mutation is durable, however old the snapshot is', async () => {
+    const [store] = await holding();
+    const order = { ...row('directive', 'd1', 12, { urgency: 'routine' }), dot: 'c/0/1' };
+    const one = { ...snapshot, scope: 'unit/u1', lane: 0, parts: [{ sha256: ONE, size: 1 }] };
+    const restart: [string, number][] = [['unit/u1', 0]];
+    await store.take(reply({ gained: ['unit/u1'], restart, snapshots: [one], upto: 12 }));
+    await store.stagePart({ scope: 'unit/u1', lane: 0, rows: [order], proofs: [proofOf(1, order)] }, ONE);
+    expect(await store.closeSnapshot(one)).toBe(true);
+    await store.take(reply({ complete: { 'unit/u1': [0] }, upto: 12, durable: 11 }));
+    const proofs = databaseOf(store).proofs;
+    expect((await proofs.toArray()).map(({ seq }) => seq)).toEqual([12]);
   });
 
   test('of a pair that is no longer waiting for it is let be', async () => {

@@ -151,11 +151,16 @@ describe('a device that is signed out', () => {
     expect(bannersOf({ ...FACTS, status })).toEqual(['signed_out']);
   });
   it('says why its last words were not handed over', () => {
-    expect(lateTrouble(new Unreachable('x'))).toBe(say('app.late.offline'));
-    expect(lateTrouble(new ProblemError(507, { code: 'storage', zh: '', en: '', detail: null }))).toBe(
+    expect(lateTrouble(new Unreachable('x'), 0)).toBe(say('app.late.offline'));
+    expect(lateTrouble(new ProblemError(507, { code: 'storage', zh: '', en: '', detail: null }), 0)).toBe(
       say('error.storage'),
     );
-    expect(lateTrouble(new Error('x'))).toBe(say('app.done.failed'));
+    expect(lateTrouble(new Error('x'), 0)).toBe(say('app.done.failed'));
+  });
+  it('says how many of them are left, and where else they are', () => {
+    const full = new ProblemError(503, { code: 'shelf_full', zh: '', en: '', detail: null });
+    const why = say('error.shelf_full');
+    expect(lateTrouble(full, 120)).toBe(say('app.late.left', { why, n: 120 }));
   });
 });
 

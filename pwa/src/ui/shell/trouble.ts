@@ -12,8 +12,12 @@ export function enrolTrouble(error: unknown): string {
   return fullOr(error, 'app.enrol.failed');
 }
 
-/** Why the last words were not handed over. */
-export function lateTrouble(error: unknown): string {
+/** Why not all of the last words were handed over, and how many are left. */
+export function lateTrouble(error: unknown, left: number): string {
+  return left ? say('app.late.left', { why: reason(error), n: left }) : reason(error);
+}
+
+function reason(error: unknown): string {
   if (error instanceof ProblemError) return sayCode('error', error.code);
   return say(error instanceof Unreachable ? 'app.late.offline' : 'app.done.failed');
 }

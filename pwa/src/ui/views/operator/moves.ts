@@ -1,7 +1,7 @@
 /** Filings of a machine's moves: what is known, what is prefilled, what is still missing. Pure. */
 
 import type { Change, Row, Value } from '../../../core/contract.ts';
-import { whereabouts, type Position } from '../../../core/moves.ts';
+import { byObserved, recent, ruledOut, whereabouts, type Position } from '../../../core/moves.ts';
 import type { EntityName } from '../../../core/tables.ts';
 import { placeFields } from '../shared/acts.ts';
 import type { Fix } from '../shared/place.ts';
@@ -26,7 +26,7 @@ export interface Reader {
 
 export interface Machine {
   equipment: Row;
-  /** Newest first. */
+  /** The newest of each person, newest first. */
   moves: Row[];
   position: Position | null;
   /** What the card or a later filing says of its use. */
@@ -43,7 +43,7 @@ export function machinesOf(device: Reader, person: string): Machine[] {
 const byName = (a: Machine, b: Machine) => (a.equipment.id < b.equipment.id ? -1 : 1);
 
 export function machineOf(device: Reader, equipment: Row): Machine {
-  const moves = [...device.children('equipment_move', equipment.id)].sort(newestFirst);
+  const moves = recent(device.children('equipment_move', equipment.id), byObserved).sort(newestFirst);
   const { position } = whereabouts(moves, device.children('move_ruling', equipment.id));
   return { equipment, moves, position, status: statusOf(equipment, moves) };
 }
@@ -109,6 +109,10 @@ export function moveChange(equipment: Row, form: MoveForm, fix: Fix | null, id: 
 
 const trimmed = (form: MoveForm): Record<string, string> =>
   Object.fromEntries(Object.entries(form).map(([name, value]) => [name, value.trim()]));
+
+/** A person ruled against this filing: another one of the same machine stands. */
+export const isRuledOut = (device: Reader, move: Row): boolean =>
+  ruledOut(device.children('move_ruling', move.fields.equipment)).has(move.id);
 
 /** What this person filed from this device's view, newest first. */
 export function filedBy(device: Reader, actor: string): Row[] {

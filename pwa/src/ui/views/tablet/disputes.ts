@@ -1,6 +1,7 @@
 /** Disputed fields: who says what, and the decision that settles them. Pure but for the device it reads. */
 
 import type { Change, Row, Value } from '../../../core/contract.ts';
+import { byRuled } from '../../../core/moves.ts';
 import { baseOf, keyOf } from '../../../core/rows.ts';
 import { decodeStamp } from '../../../core/stamp.ts';
 import type { EntityName } from '../../../core/tables.ts';
@@ -66,7 +67,8 @@ export function disputeOf(device: Reader, conflict: Row): Dispute {
   const sides = (open?.length ? open : known).map(sideOf);
   const dispute: Dispute = { conflict, row, field, sides, decidedHere, ruling: null };
   if (!isOfFilings(dispute)) return dispute;
-  const ruling = device.children('move_ruling', row_id).find((one) => settles(one, dispute)) ?? null;
+  const rulings = device.children('move_ruling', row_id).filter((one) => settles(one, dispute));
+  const ruling = rulings.sort(byRuled).pop() ?? null;
   return { ...dispute, ruling, decidedHere: ruling !== null };
 }
 
