@@ -86,6 +86,17 @@ async def test_a_push_about_a_busy_machine_reads_no_more_than_that(world, monkey
     assert len(read) == 2 * EACH_MAX + 2
 
 
+async def test_a_machine_is_where_its_newest_move_says_and_names_its_people(world):
+    driver, _ = await devices(world)
+    newest_of = file(world, driver, "示例东", operator="示例丙")
+    late = file(world, driver, "示例西", at=world.time() - 60_000)
+    await driver.settle()
+    machine = await world.engine.store.read(lambda txn: machines(txn)[0])
+    assert machine.position["place"] == "示例东"
+    assert machine.phone("operator") == ("示例丙", "1000000002")
+    assert [move.id for move, _ in machine.moves] == [newest_of, late]
+
+
 async def test_a_page_shows_the_newest_filings_of_each_person(world):
     await busy(world)
     shown = await world.engine.store.read(lambda txn: machines(txn)[0])

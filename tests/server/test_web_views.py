@@ -8,7 +8,7 @@ from server.waiting import is_open
 from server.web.cases import case, order
 from server.web.lookup import Lookup, all_units, grouped
 from server.web.views import board, clocks_shown, directive_view, one_directive, unanswered
-from server.web.views_register import dispute, machines, sides_of
+from server.web.views_register import dispute, sides_of
 from sync.fold import Clock
 from sync.merge import Write
 from sync.rows import Author, Moment, Stored, created, set_fields
@@ -239,27 +239,6 @@ def test_a_disputed_number_shows_every_value(shelf):
     shelf.set("contact_phone", "n1", "b/2/1", (first.dot,), number="3")
     row = shelf.kept["contact_phone", "n1"].row
     assert {side.value for side in sides_of(Lookup(shelf), row, "number")} == {"2", "3"}
-
-
-def test_a_machine_is_where_its_newest_move_says_and_names_its_people(shelf):
-    shelf.put("equipment", "e1", unit="u1", kind="crane", name="示例吊车", operator="示例卡")
-    for id, at, place in (("m1", NOW, "示例东"), ("m2", NOW - MINUTE, "示例西")):
-        shelf.put(
-            "equipment_move",
-            id,
-            equipment="e1",
-            unit="u1",
-            kind="move",
-            at=at,
-            place=place,
-            manager="示例丙",
-            operator=f"示例{id}",
-            operator_phone="1000000001",
-        )
-    machine = machines(shelf)[0]
-    assert machine.position["place"] == "示例东"
-    assert machine.phone("operator") == ("示例m1", "1000000001")
-    assert [move.id for move, _ in machine.moves] == ["m1", "m2"]
 
 
 def test_units_are_grouped_by_tier_and_category_in_the_register_s_order(shelf):

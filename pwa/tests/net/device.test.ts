@@ -249,8 +249,8 @@ describe('writing', () => {
     await device.write('target.step', [step('a')]);
     await until(() => expect(centre.pushed.length).toBe(1));
     await idle(device);
-    let asked = 0;
-    centre.next = () => ({ missing: asked++ ? {} : { '0': [1] } });
+    const missing: Record<string, number[]>[] = [{ '0': [1] }];
+    centre.next = () => ({ missing: missing.pop() ?? {} });
     device.syncNow();
     await until(() => expect(centre.pushed.map(({ n }) => n)).toEqual([1, 1]));
     await idle(device);

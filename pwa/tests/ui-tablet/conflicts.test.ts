@@ -120,6 +120,15 @@ describe('filings of one move that contradict each other', () => {
     const fields = { equipment: 'e1', unit: UNIT, filing: 'duty', over: ['op'], at: NOW };
     expect(disputeWith(row('move_ruling', 'r1', fields))).toMatchObject({ decidedHere: false, ruling: null });
   });
+  it('are shown as the later ruling decided, whatever time its author typed', () => {
+    const rulings = [told[2]!, told[0]!].map(({ value }, n) => {
+      const { fields } = ruling(value).changes[0]!;
+      const stamp = stampAt(NOW - 9000 + n * 1000);
+      return row('move_ruling', `r${n}`, { ...fields, at: NOW + 60_000 - n * 90_000 }, { stamp });
+    });
+    expect(disputeWith(...rulings)).toMatchObject({ ruling: { id: 'r1' } });
+    expect(disputeWith(...rulings.reverse())).toMatchObject({ ruling: { id: 'r1' } });
+  });
   it('leave the machine where the ruling says', () => {
     const people = { manager: 'm', operator: 'o', operator_phone: '1', equipment: 'e1', unit: UNIT, kind: 'move' };
     const moves = told.map(({ value, actor, at }) =>

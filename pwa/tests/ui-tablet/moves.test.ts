@@ -3,6 +3,7 @@ import { holds } from '../../src/core/fields.ts';
 import { ENTITIES, INTENTS } from '../../src/core/tables.ts';
 import {
   filedBy,
+  isRuledOut,
   machineOf,
   machinesOf,
   missingOf,
@@ -48,6 +49,12 @@ describe('my machines', () => {
     const known = filing('known', { place: '新地' }, NOW - 3000);
     expect(machine(known, late).position?.place).toBe('新地');
     expect(machine(filing('nowhere', { kind: 'hand_over' }, NOW), known).position?.place).toBe('新地');
+  });
+  it('show the newest filings of each person, and what was said of their use however long ago', () => {
+    const stop = filing('s', { kind: 'stop' }, NOW - 90_000);
+    const moves = Array.from({ length: 30 }, (_, n) => filing(`m${n}`, { place: '新地' }, NOW - 60_000 + n));
+    const found = machine(stop, ...moves);
+    expect([found.moves.length, found.moves[0]!.id, found.status]).toEqual([20, 'm29', 'out_of_service']);
   });
   it('are out of use from a stop to a resume, unless the card was given a status since', () => {
     const stop = filing('s', { kind: 'stop' }, NOW - 5000);
@@ -115,4 +122,15 @@ it('my filings are mine, newest first', () => {
   const theirs = { ...filing('x', {}, NOW), actor: 'p-x' };
   const device = holding([filing('a', {}, NOW - 9000), filing('b', {}, NOW - 1000), theirs]);
   expect(filedBy(device, 'p-op').map((one) => one.id)).toEqual(['b', 'a']);
+});
+
+it('tells who filed that a person ruled against it, on a device that holds the ruling', () => {
+  const moves = [filing('a', { place: '旧地' }, NOW - 5000), filing('b', { place: '新地' }, NOW)];
+  const ruling = row('move_ruling', 'r', { equipment: 'e1', unit: UNIT, filing: 'x', over: ['b'], at: NOW });
+  const told = (...more: ReturnType<typeof filing>[]) =>
+    moves.map((move) => isRuledOut(holding([equipment, ...moves, ...more]), move));
+  expect([told(), told(ruling)]).toEqual([
+    [false, false],
+    [false, true],
+  ]);
 });

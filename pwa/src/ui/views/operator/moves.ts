@@ -43,9 +43,10 @@ export function machinesOf(device: Reader, person: string): Machine[] {
 const byName = (a: Machine, b: Machine) => (a.equipment.id < b.equipment.id ? -1 : 1);
 
 export function machineOf(device: Reader, equipment: Row): Machine {
-  const moves = recent(device.children('equipment_move', equipment.id), byObserved).sort(newestFirst);
+  const filed = device.children('equipment_move', equipment.id);
+  const moves = recent(filed, byObserved).sort(newestFirst);
   const { position } = whereabouts(moves, device.children('move_ruling', equipment.id));
-  return { equipment, moves, position, status: statusOf(equipment, moves) };
+  return { equipment, moves, position, status: statusOf(equipment, filed) };
 }
 
 /** By device time; the later written of two that name the same moment. */
@@ -53,7 +54,7 @@ export const newestFirst = (a: Row, b: Row) => b.fields.at - a.fields.at || (a.s
 
 /** A stop or resume filed after the card was last given a status goes before the card. */
 function statusOf(equipment: Row, moves: readonly Row[]): Machine['status'] {
-  const filed = moves.find((row) => row.fields.kind === 'stop' || row.fields.kind === 'resume');
+  const [filed] = moves.filter(({ fields }) => fields.kind === 'stop' || fields.kind === 'resume').sort(newestFirst);
   const card = equipment.fields.status;
   const cardStamp = equipment.writes.status?.[0] ?? equipment.stamp;
   if (!filed || filed.stamp < cardStamp) return card;
