@@ -120,6 +120,7 @@ class _Part(Struct):
     sha256: str = ""
     size: int = 0
     names: "array[int]" = array("Q")
+    made: int = 0
     upto: int = 0
     stale: bool = False
     gone: bool = False
@@ -131,7 +132,7 @@ class _Part(Struct):
         if not one.gone:
             self.stale = True
         elif self._has(name):
-            self.gone = False
+            self.gone = True
 
     def _has(self, name: int) -> bool:
         at = bisect_left(self.names, name)
@@ -169,7 +170,8 @@ class _Files:
         if not self._is_recent(txn):
             self._renew(txn, proofs, lambda part: part.gone or part.stale)
         self._clear()
-        parts = [SnapshotPart(part.sha256, part.size) for part in self._parts]
+        lasting = sorted(self._parts, key=lambda part: part.made)  # What is often made anew: last.
+        parts = [SnapshotPart(part.sha256, part.size) for part in lasting]
         return Snapshot(*self.pair, self._seq(), parts)
 
     def _clear(self) -> None:
@@ -218,7 +220,7 @@ class _Files:
             made: list[_Part] = []
             for piece in _cut(txn.walk_pair(*self.pair, first.low), ends):
                 made.append(self._made(txn, proofs, piece))
-                made[-1].upto = upto
+                made[-1].made = made[-1].upto = upto
             made[0].low = first.low
             behind = len(self._parts) - len(ends)
             replaced += [part for part in self._parts[at:behind] if not part.gone]

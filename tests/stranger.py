@@ -187,7 +187,7 @@ class Stranger:
     async def fetch(self, pair, snapshot):
         before, names = self.parts.get(pair, {}), [one["sha256"] for one in snapshot["parts"]]
         here = self.parts[pair] = {name: before[name] for name in names if name in before}
-        for name in set(names) - set(here):
+        for name in [name for name in names if name not in here]:
             response = await self.ask("GET", f"/v1/snap/{name}")
             if response.status_code != 404:
                 assert sha256(response.content) == name

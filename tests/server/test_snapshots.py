@@ -13,7 +13,7 @@ from server.snapshots import PART_BYTES, MemoryShelf, Snapshots, _cut
 from tests.server.test_pull import as_told, filled, holds
 from tests.server.world import small_centre
 
-ROWS = 240
+ROWS = 330
 ALL = ROWS + 3
 PAIR = ("register/u1", 2)
 SCOPES = (PAIR[0],)
@@ -90,7 +90,7 @@ async def told_of_one_part(device):
     response = await device.post(msgspec.json.encode(request))
     reply = msgspec.json.decode(response.content, type=SyncReply)
     for snapshot in device.replica.receive(reply, request, device.world.time()):
-        part = device.replica.lacking(snapshot)[-1]
+        part = device.replica.lacking(snapshot)[0]
         device.replica.fetched(snapshot, {part.sha256: await device.part(part)})
 
 
@@ -131,7 +131,7 @@ async def test_a_look_at_an_earlier_moment_gives_nobody_what_has_gone_since(worl
     def earlier(txn):
         txn.head()
         began.set()
-        go.wait()
+        go.wait(9)
         return shelf.of(txn, *PAIR, proofs)
 
     async def got(part):
@@ -142,8 +142,9 @@ async def test_a_look_at_an_earlier_moment_gives_nobody_what_has_gone_since(worl
     late = asyncio.create_task(store.read(earlier))
     await asyncio.to_thread(began.wait)
     await removed(world, "x150")
-    assert [await got(part) for part in first.parts].count(None) == 2
+    gone = [await got(part) for part in first.parts].count(None)
     go.set()
+    assert gone == 2
     for part in (await late).parts:
         data = await got(part)
         assert data is None or b'"x150"' not in gzip.decompress(data)
