@@ -8,12 +8,38 @@ from schema.versions import LANES, PULL_BYTES_MAX, PULL_BYTES_MIN
 from schema.wire import Change
 from tests.sim.broken import Broken
 from tests.sim.device import Device
+from tests.sim.model import Key, Model, Pair
 
 CARRIED = ("directive", "incident_summary")
 """What comes along with another row, at the seq of that one."""
 
 ASKED_BYTES = 256 * 1024
 """What a request asks for that does not say."""
+
+
+def check_told(model: Model, reply: dict[str, Any]) -> dict[Pair, dict[Key, int]]:
+    """A reply says where the log ends, its digests fit, its pages are whole. What each pair is."""
+    if reply["upto"] != model.seq:
+        raise Broken("upto", f"{reply['upto']} while the log ends at {model.seq}")
+    pairs = {}
+    for scope, lanes in reply["complete"].items():
+        for lane in lanes:
+            pairs[scope, lane] = model.members.get((scope, lane), {})
+            found, wanted = reply["digests"][scope][str(lane)], model.digest((scope, lane))
+            if found != wanted:
+                raise Broken("digest", f"{scope} {lane}: {found} not {wanted}")
+    for page in reply["pages"]:
+        _check_page(model, page)
+    return pairs
+
+
+def _check_page(model: Model, page: dict[str, Any]) -> None:
+    """A page holds all that its last mutation changed in the pair."""
+    rows = model.members.get((page["scope"], page["lane"]), {})
+    told = {(row["entity"], row["id"]) for row in page["rows"]}
+    last = {key for key, seq in rows.items() if seq == page["next"]}
+    if torn := sorted(last - told):
+        raise Broken("torn_page", f"{page['scope']} {page['lane']} lacks {torn[:3]}")
 
 
 def check_request(life: str, body: bytes) -> None:

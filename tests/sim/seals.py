@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -111,6 +111,7 @@ def installed(
         "server.snapshots.PART_BYTES": snapshot_from,
         "server.snapshots.TAIL_BYTES": snapshot_from // 4,
         "server.engine.uuid7": ids,
+        "server.engine.log": Mock(),
         "server.accounts.enrolment.uuid7": ids,
         "server.routes.blob.uuid7": ids,
         "server.engine.load_node": lambda path, replica: SimNode(

@@ -18,6 +18,7 @@ from tests.sim.answers import (
     check_log_order,
     check_own_work,
     check_request,
+    check_told,
     check_unserved,
 )
 from tests.sim.ashore import bring_first
@@ -301,15 +302,8 @@ class World:
         """Note what the log comes to at the moment of a reply, and hold its digests against it."""
         self.model.tail()
         reply = json.loads(body)
-        if reply["upto"] != self.model.seq:
-            raise Broken("upto", f"{reply['upto']} while the log ends at {self.model.seq}")
         pairs = self.told.setdefault((reply["epoch"], reply["upto"]), {})
-        for scope, lanes in reply["complete"].items():
-            for lane in lanes:
-                pairs[scope, lane] = self.model.members.get((scope, lane), {})
-                found, wanted = reply["digests"][scope][str(lane)], self.model.digest((scope, lane))
-                if found != wanted:
-                    raise Broken("digest", f"{scope} {lane}: {found} not {wanted}")
+        pairs |= check_told(self.model, reply)
         for one in reply["snapshots"]:
             self.parts |= {part["sha256"]: one["scope"] for part in one["parts"]}
         self.states["snapshot"] += bool(reply["snapshots"])
