@@ -16,6 +16,7 @@ from server.web.views_unapplied import written
 from sync.conflict import RULE_MOVE
 from sync.filings import FILING, RULING
 from sync.fold import position_of
+from sync.moves import ruled_out
 from sync.removal import RULE_REMOVAL
 from sync.rows import base_of
 from sync.supplement import RULE_AFTER_CLOSE
@@ -158,15 +159,13 @@ class Machine(Struct, frozen=True):
     unit: str
     moves: list[tuple[Row, str]]
     position: dict[str, Any] | None
-
-    @property
-    def last(self) -> Row | None:
-        """The newest filing, which names manager and operator."""
-        return self.moves[0][0] if self.moves else None
+    ruled_out: set[str]
+    """Filings against which somebody ruled."""
 
     def phone(self, who: str) -> tuple[str, str]:
-        """Name and phone of the `manager` or `operator`: the newest filing, else the card."""
-        source = self.last or self.row
+        """Name and phone of the `manager` or `operator`: the newest that stands, else the card's."""
+        standing = (move for move, _ in self.moves if move.id not in self.ruled_out)
+        source = next(standing, self.row)
         return text(source, who), text(source, f"{who}_phone")
 
 
@@ -181,7 +180,8 @@ def machines(txn: Read) -> list[Machine]:
         moves.sort(key=lambda one: one.fields["at"], reverse=True)
         named = [(move, look.person(move.actor)) for move in moves]
         unit = look.unit(row.fields.get("unit"))
-        found.append(Machine(row, unit, named, position_of(moves, rulings)))
+        position = position_of(moves, rulings)
+        found.append(Machine(row, unit, named, position, ruled_out(rulings)))
     return sorted(found, key=lambda one: (one.unit, text(one.row, "name")))
 
 

@@ -97,6 +97,19 @@ async def test_a_machine_is_where_its_newest_move_says_and_names_its_people(worl
     assert [move.id for move, _ in machine.moves] == [newest_of, late]
 
 
+async def test_who_works_a_machine_is_named_by_the_newest_filing_that_nobody_ruled_against(world):
+    driver, duty = await devices(world)
+    stands = file(world, driver, "桥东", operator="示例丙")
+    await driver.settle()
+    over = file(world, duty, "桥西", operator="示例丁")
+    await duty.settle()
+    rule(world, duty, stands, over)
+    await duty.settle()
+    machine = await world.engine.store.read(lambda txn: machines(txn)[0])
+    assert machine.position["place"] == "桥东"
+    assert machine.phone("operator")[0] == "示例丙"
+
+
 async def test_a_page_shows_the_newest_filings_of_each_person(world):
     await busy(world)
     shown = await world.engine.store.read(lambda txn: machines(txn)[0])
