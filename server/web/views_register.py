@@ -163,7 +163,7 @@ class Machine(Struct, frozen=True):
     """Filings against which somebody ruled."""
 
     def phone(self, who: str) -> tuple[str, str]:
-        """Name and phone of the `manager` or `operator`: the newest that stands, else the card's."""
+        """Name and phone of the `manager` or `operator`: the newest that stands, or the card."""
         standing = (move for move, _ in self.moves if move.id not in self.ruled_out)
         source = next(standing, self.row)
         return text(source, who), text(source, f"{who}_phone")
