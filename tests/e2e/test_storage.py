@@ -58,11 +58,13 @@ def at_the_centre(centre, target):
 def closed_app(phone):
     """The app is closed, and another page of its origin is open in its place.
 
-    The document goes before its tab: a closing tab leaves flight mode first, and might still send.
+    The centre is down meanwhile: a document that ends leaves flight mode first, and might still
+    send.
     """
-    phone.page.goto("about:blank")
+    phone.centre.stop()
     phone.page.close()
     phone.flight_mode(False)
+    phone.centre.start()
     phone.page = phone.open()
     phone.page.goto(disk.AWAY)
 
