@@ -122,13 +122,15 @@ def _check_log(world: World) -> None:
 
 
 def _check_offered(world: World) -> None:
-    """What the centre lost and a device that lives can prove is back."""
-    for dot, where in world.owed.items():
+    """What the centre lost and a device that lives to the end can prove is back."""
+    living = {one.life for one in world.handsets if not one.gone and not one.revoked}
+    for dot, one in world.owed.items():
         line = world.model.log.get(dot)
-        lost_call = where.startswith("help_answer") and line and line.code == "parent_unknown"
-        if not lost_call and (line is None or line.verdict not in ("applied", "merged")):
+        lost_call = one.entity == "help_answer" and line and line.code == "parent_unknown"
+        back = line is not None and line.verdict in ("applied", "merged")
+        if living.intersection(one.lives) and not lost_call and not back:
             told = f"{line.verdict} {line.code}" if line else "nowhere"
-            raise Broken("not_offered", f"{dot} ({where}) is {told}")
+            raise Broken("not_offered", f"{dot} ({one.entity} {one.id}) is {told}")
 
 
 def _check_conflicts(model: Model) -> None:

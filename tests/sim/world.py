@@ -49,10 +49,7 @@ from tests.sim.town import ROLES, START_MS, UNITS, WHOSE, founded, person_id, we
 Action = dict[str, Any]
 
 OFFERED = frozenset(
-    {
-        *("directive", "target", "recall", "round", "incident_summary", "help_answer", "ruling"),
-        "step",
-    }
+    {"directive", "target", "recall", "round", "incident_summary", "help_answer", "ruling", "step"}
 )
 """Rows of the centre that devices can prove, and give back to a centre that lost them."""
 
@@ -74,6 +71,14 @@ class Message(Struct):
     boot: int
     reply: bytes = b""
     answered: int = 0
+
+
+class Owed(Struct):
+    """A line of the centre's own that it lost, and the devices that showed its row then."""
+
+    entity: str
+    id: str
+    lives: list[str] = []
 
 
 class Backup(Struct):
@@ -108,7 +113,7 @@ class World:
         self.parts: dict[str, str] = {}
         """The scope of each part of a snapshot that some device was told of."""
         self.backups: list[Backup] = []
-        self.owed: dict[str, str] = {}
+        self.owed: dict[str, Owed] = {}
         self.healed = False
         self.hash = hashlib.sha256()
         self.ferry = Ferry(self)
@@ -606,7 +611,7 @@ class World:
         for handset in self.handsets:
             self._survives(handset, lost)
         # What came back and is lost again is owed only if somebody still shows it.
-        self.owed = {dot: where for dot, where in self.owed.items() if dot not in lost}
+        self.owed = {dot: one for dot, one in self.owed.items() if dot not in lost}
         own = {dot for dot in lost if self.model.said[dot].by < 0}
         self.owed |= _held_by_the_living(self.handsets, own)
         return str(self.model.seq)
@@ -681,13 +686,13 @@ class World:
         return str(handset.skew_ms)
 
 
-def _held_by_the_living(handsets: list[Handset], lost: set[str]) -> dict[str, str]:
+def _held_by_the_living(handsets: list[Handset], lost: set[str]) -> dict[str, Owed]:
     """Lost lines of the centre's own that a device shows, by dot, with who shows them."""
-    owed = {}
+    owed: dict[str, Owed] = {}
     for handset in handsets:
         if handset.gone or handset.revoked:
             continue
         for (entity, id), row in handset.device.inspect().rows.items():
             if entity in OFFERED and row.dot in lost:
-                owed[row.dot] = f"{entity} {id} on {handset.life}"
+                owed.setdefault(row.dot, Owed(entity, id)).lives.append(handset.life)
     return owed
