@@ -40,6 +40,7 @@ from tests.sim.handset import (
 )
 from tests.sim.model import HONEST_NEVER, Model
 from tests.sim.node_device import NodeDevice, forget_devices
+from tests.sim.owed import Owed, no_longer_owed, owed_by
 from tests.sim.people import ACTS, ACTS_OF, CENTRE_ACTS, WORDS, Desk, Page, Wish
 from tests.sim.photos import Photos
 from tests.sim.seals import GONE_MS, Ids
@@ -47,11 +48,6 @@ from tests.sim.speech import split, spoken, with_raw_runs
 from tests.sim.town import ROLES, START_MS, UNITS, WHOSE, founded, person_id, web_user
 
 Action = dict[str, Any]
-
-OFFERED = frozenset(
-    {"directive", "target", "recall", "round", "incident_summary", "help_answer", "ruling", "step"}
-)
-"""Rows of the centre that devices can prove, and give back to a centre that lost them."""
 
 LATE_MS = 60_000
 PORTAL = b"<!DOCTYPE html><html><body>Please log in</body></html>"
@@ -71,14 +67,6 @@ class Message(Struct):
     boot: int
     reply: bytes = b""
     answered: int = 0
-
-
-class Owed(Struct):
-    """A line of the centre's own that it lost, and the devices that showed its row then."""
-
-    entity: str
-    id: str
-    lives: list[str] = []
 
 
 class Backup(Struct):
@@ -613,7 +601,7 @@ class World:
         # What came back and is lost again is owed only if somebody still shows it.
         self.owed = {dot: one for dot, one in self.owed.items() if dot not in lost}
         own = {dot for dot in lost if self.model.said[dot].by < 0}
-        self.owed |= _held_by_the_living(self.handsets, own)
+        self.owed |= owed_by(self.handsets, own)
         return str(self.model.seq)
 
     def _survives(self, handset: Handset, lost: dict[str, str]) -> None:
@@ -646,6 +634,7 @@ class World:
             return "nobody"
         lost = min(action["r"] % 4, handset.device.unflushed)
         handset.device.crash(lost)
+        no_longer_owed(self.owed, handset)
         handset.boots += 1
         handset.settle_view(self.models)
         self.faults["device_crash"] += 1
@@ -684,15 +673,3 @@ class World:
         handset.skew_ms += action["by"]
         self.faults["device_clock_jump"] += 1
         return str(handset.skew_ms)
-
-
-def _held_by_the_living(handsets: list[Handset], lost: set[str]) -> dict[str, Owed]:
-    """Lost lines of the centre's own that a device shows, by dot, with who shows them."""
-    owed: dict[str, Owed] = {}
-    for handset in handsets:
-        if handset.gone or handset.revoked:
-            continue
-        for (entity, id), row in handset.device.inspect().rows.items():
-            if entity in OFFERED and row.dot in lost:
-                owed.setdefault(row.dot, Owed(entity, id)).lives.append(handset.life)
-    return owed
