@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.requests import Request
 
 from server.app import UploadSweep
@@ -90,6 +92,9 @@ class Photos:
         if all(one.sha256 != sha256 for one in album):
             album.append(Photo(sha256, data))
         return {"sha256": sha256, "size": len(data), "type": "image/jpeg"}
+
+    def _every(self) -> Iterator[Photo]:
+        return (one for album in self.albums.values() for one in album)
 
     def waiting(self, handset: Handset) -> list[Photo]:
         """What the centre has not confirmed; a device that was revoked sends no more."""
@@ -211,7 +216,7 @@ class Photos:
 
     def restored(self) -> None:
         """The machine is lost: what a backup names of photos is there, and nothing else."""
-        for photo in (one for album in self.albums.values() for one in album):
+        for photo in self._every():
             photo.lost()
         if self._folder is None:
             return
@@ -250,12 +255,12 @@ class Photos:
         """Whatever was confirmed is there, and whatever a record names."""
         self._whole.clear()
         self._check_records()
-        for photo in (one for album in self.albums.values() for one in album if one.told):
+        for photo in (one for one in self._every() if one.told):
             self._check_whole(photo)
 
     def _look(self, action: "Action", handset: Handset) -> str:
         """Who knows the hash of a photo gets it if a row shows it to them, and not otherwise."""
-        known = sorted({one.sha256 for album in self.albums.values() for one in album})
+        known = sorted({one.sha256 for one in self._every()})
         if not known or handset.revoked:
             return "nothing"
         sha256 = known[action["r"] % len(known)]
@@ -318,4 +323,4 @@ def _harmed(ask: Ask, action: "Action") -> Ask:
     spot = action["r"] % len(ask.body)
     flipped = bytes([ask.body[spot] ^ 1])
     rest = flipped + ask.body[spot + 1 :] if action["r"] & 1024 else b""
-    return Ask(ask.method, ask.path, ask.headers, ask.body[:spot] + rest)
+    return replace(ask, body=ask.body[:spot] + rest)
