@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from schema.codes import Code
 from schema.wire import Verdict
 from server.blobs import note_photos
-from server.clock import Clock
+from server.clock import Watch
 from server.grants import note_person
 from server.held import drop_held, keep_held
+from server.lanes import note_clock
 from server.loading import load_known
 from server.machines import list_newest
 from server.node import b64url
@@ -49,7 +50,7 @@ class _Waiting(Struct):
 class Batcher:
     """One writer of the log. A job's verdicts are durable when `run` returns them."""
 
-    def __init__(self, store: Store, clock: Clock, moved: Callable[[Moved], None]) -> None:
+    def __init__(self, store: Store, clock: Watch, moved: Callable[[Moved], None]) -> None:
         self._store = store
         self._clock = clock
         self._moved = moved
@@ -93,10 +94,13 @@ class Batcher:
                 _fail(waiting, own)
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        now_ms = self._clock()
-        verdicts, moved = await self._store.write(
-            lambda txn: _write(txn, [waiting.job for waiting in batch], now_ms)
-        )
+        now_ms, latest_ms = self._clock(), self._clock.latest_ms
+
+        def work(txn: Txn) -> tuple[list[list[Verdict]], Moved]:
+            note_clock(txn, now_ms, latest_ms)
+            return _write(txn, [waiting.job for waiting in batch], now_ms)
+
+        verdicts, moved = await self._store.write(work)
         for waiting, own in zip(batch, verdicts, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(own)

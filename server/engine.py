@@ -12,7 +12,7 @@ from schema.versions import DAY_MS, GONE_MS, MINUTE_MS, PROTOCOL_VERSION
 from schema.wire import Change, SyncReply, SyncRequest, Verdict
 from server.batch import Batcher, Job, keep_words
 from server.blobs import index_photos
-from server.clock import Clock
+from server.clock import Clock, Watch
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
@@ -60,7 +60,7 @@ class Engine:
 
     def __init__(self, store: Store, clock: Clock, config: Config, node: Node) -> None:
         self.store = store
-        self.clock = clock
+        self.clock = clock = Watch(clock)
         self.config = config
         self.node = node
         self.hub = Hub(clock)

@@ -29,9 +29,7 @@ def begin_epoch(
     txn.put("node", "self", {"replica": replica})
     txn.delete("node", "tips")
     for key, doc in txn.find("replica").items():
-        lanes = {lane: {**one, "top_ms": 0} for lane, one in doc["lanes"].items()}
-        told = {"lanes": lanes, "floor_ms": 0, "returning_until": NOT_HEARD_YET}
-        txn.put("replica", key, {**doc, **told})
+        txn.put("replica", key, {**doc, "returning_until": NOT_HEARD_YET})
     skipped = NUMBERS_SKIPPED * restores
     txn.put("number_skip", "", {"last": skipped})
     for key, doc in txn.find("number").items():

@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from schema.codes import Code
-from schema.versions import DAY_MS, SAFE_INT_MAX
+from schema.versions import DAY_MS, MINUTE_MS, SAFE_INT_MAX
 from schema.wire import Verdict
-from server.store.protocol import Doc, Txn
+from server.store.protocol import Doc, Read, Txn
 from server.verify import Checked
 from sync.mutation import VOID
 from sync.numbers import asked_for, missing_after
@@ -14,6 +14,12 @@ from sync.stamp import believed_ms, decode_stamp
 RETURN_MS_MAX = DAY_MS
 NOT_HEARD_YET = SAFE_INT_MAX
 """A device has not spoken since the log was restored."""
+
+SPANS_MAX = 20
+"""Hours that the clock told twice: the newest so many are kept."""
+
+TOLD_AGAIN_MS = 1_000
+"""A clock that steps back by less goes on as it was."""
 
 
 class Came(Struct, frozen=True):
@@ -32,9 +38,8 @@ class Came(Struct, frozen=True):
 def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[int]]:
     """Remember which numbers of each lane came. Those that are missing, at most 500 a lane.
 
-    No time is kept that has not come by our own clock: it may have been set back, and a request
-    from before that may come late. Nor is one while the device still sends again what a lost log
-    knew.
+    No time is kept that has not come by our own clock, nor one while the device still sends again
+    what a lost log knew.
     """
     doc = txn.get("replica", came.replica) or {}
     until = doc.get("returning_until", 0)
@@ -52,12 +57,10 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
         top, gaps = missing_after(past["max"], past["gaps"], times)
         top_ms = max(past.get("top_ms", 0), times[top] if top > past["max"] else 0)
         lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
-    for one in lanes.values():
-        one["top_ms"] = min(one.get("top_ms", 0), came.now_ms)
     oldest = came.oldest or 0
     if returning or oldest > came.now_ms:
         oldest = 0
-    floor_ms = min(max(doc.get("floor_ms", 0), oldest), came.now_ms)
+    floor_ms = max(doc.get("floor_ms", 0), oldest)
     heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
     until = until if came.waiting > 0 else 0
     txn.put("replica", came.replica, {**doc, **heard, "returning_until": until})
@@ -74,6 +77,35 @@ def note_return(txn: Txn, replica: str, waiting: int, now_ms: int) -> None:
     doc = txn.get("replica", replica) or {}
     until = min(doc.get("returning_until", 0), now_ms + RETURN_MS_MAX) if waiting else 0
     txn.put("replica", replica, {**doc, "returning_until": until})
+
+
+def note_clock(txn: Txn, now_ms: int, latest_ms: int) -> None:
+    """Remember the hours that our clock tells twice, because it was set back.
+
+    `latest_ms` is the latest time that this process told anybody; the log knows of those before it.
+    """
+    doc = txn.get("node", "clock") or {"at": 0, "twice": []}
+    latest_ms = max(latest_ms, doc["at"])
+    if now_ms < latest_ms - TOLD_AGAIN_MS:
+        twice = _with_span(doc["twice"], now_ms, latest_ms)
+        if twice != doc["twice"]:
+            txn.put("node", "clock", {"at": latest_ms, "twice": twice})
+    elif now_ms > doc["at"] + MINUTE_MS:
+        txn.put("node", "clock", {**doc, "at": now_ms})
+
+
+def _with_span(spans: list[list[int]], low: int, high: int) -> list[list[int]]:
+    """These spans with one more, those that touch it joined to it."""
+    apart = [one for one in spans if one[1] < low or one[0] > high]
+    joined = [one for one in spans if one not in apart]
+    low, high = min([low, *(one[0] for one in joined)]), max([high, *(one[1] for one in joined)])
+    return sorted([*apart, [low, high]])[-SPANS_MAX:]
+
+
+def told_twice(txn: Read) -> list[list[int]]:
+    """The hours that our clock told twice, as `[from, to]`."""
+    doc = txn.get("node", "clock")
+    return doc["twice"] if doc else []
 
 
 def _wall_ms(stamp: str, now_ms: int) -> int:

@@ -6,6 +6,7 @@ from schema.wire import Mutation
 from server.accounts.people import person_row, roles_of, unit_of
 from server.grants import past_of
 from server.held import FLAGS, brought_by, overdue, waiting_for, waiting_of
+from server.lanes import told_twice
 from server.machines import is_listed, newest
 from server.node import NODE_SESSION, from_b64url
 from server.store.protocol import Doc, Read
@@ -35,6 +36,7 @@ def load_known(
     sound = [one for one in arrivals if one.fault is None]
     known.logged = txn.logged({one.dot for one in arrivals})
     known.lanes = _lanes(txn, sound)
+    known.twice = told_twice(txn)
     known.waiting = {
         replica: waiting_of(txn, replica) for replica in {one.mutation.replica for one in arrivals}
     }

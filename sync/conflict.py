@@ -51,11 +51,11 @@ def conflict_row(
     return Stored(Row("conflict", id, 0, max(dots), "", "", subject.arrived, fields))
 
 
-def found_by_write(wrote: Wrote, dot: str) -> list[Stored]:
-    """The Conflicts that one `set` opens."""
+def found_by_write(wrote: Wrote) -> list[Stored]:
+    """The Conflicts that one `set` opens: of its own rivals, and of those that it leaves over."""
     row, found = wrote.stored.row, []
     for name, state in wrote.after.items():
-        if is_disputed(state) and any(head.dot == dot for head in state.heads):
+        if is_disputed(state) and _sides(state) != _sides(wrote.before[name]):
             sides = [side(head) for head in state.heads]
             verdict = _verdict_of(row, state)
             rule = RULES.get((row.entity, name), RULE_CONTACT)
@@ -69,13 +69,17 @@ def _verdict_of(row: Row, state: FieldState) -> dict[str, Any]:
     return {"state": "auto", "winner": state.live.dot}
 
 
-def ids_before(wrote: Wrote) -> dict[str, str]:
-    """`{field: conflict id}` of the disputes that stood before this write."""
+def _sides(state: FieldState) -> list[str]:
+    return [head.dot for head in state.heads]
+
+
+def ids_ended(wrote: Wrote) -> dict[str, str]:
+    """`{field: conflict id}` of the disputes that stood before this write and do no more."""
     row = wrote.stored.row
     return {
-        name: conflict_id(row.entity, row.id, name, [head.dot for head in state.heads])
+        name: conflict_id(row.entity, row.id, name, _sides(state))
         for name, state in wrote.before.items()
-        if is_disputed(state)
+        if is_disputed(state) and _sides(state) != _sides(wrote.after[name])
     }
 
 

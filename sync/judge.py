@@ -8,7 +8,7 @@ from schema.roles import COMMAND, authority_of
 from schema.tags import Tag
 from schema.versions import DRIFT_MS_MAX, SCHEMA_VERSION
 from schema.wire import Change, Mutation, Verdict
-from sync.conflict import closed, found_by_write, ids_before
+from sync.conflict import closed, found_by_write, ids_ended
 from sync.filings import weigh_filings
 from sync.known import Arrival, Known, Session
 from sync.merge import Write
@@ -18,7 +18,7 @@ from sync.recall import recall_conflicts, ruled
 from sync.removal import removal_conflict, unseen_heads
 from sync.rights import check_guard, entitled, unmet
 from sync.rows import Author, Key, Moment, Stored, at_home, created, removed, set_fields
-from sync.stamp import Stamp, decode_stamp, restamp
+from sync.stamp import Stamp, decode_stamp, restamp, surely_ms
 from sync.stub import stubs
 from sync.supplement import RULE_AFTER_CLOSE, after_close
 from sync.upcast import upcast
@@ -141,8 +141,8 @@ def _check_time(known: Known, arrival: Arrival, wall_ms: int, now_ms: int) -> No
         return
     if arrival.released or arrival.trusted or now_ms < lane.returning_until:
         return
-    known_ms = max(lane.top_ms, lane.floor_ms - DRIFT_MS_MAX)
-    if wall_ms < min(known_ms, now_ms - DRIFT_MS_MAX):  # Our own clock may have been set back.
+    known_ms = surely_ms(known.twice, max(lane.top_ms, lane.floor_ms - DRIFT_MS_MAX))
+    if wall_ms < min(known_ms, now_ms - DRIFT_MS_MAX):
         raise Refusal(Code.BACKDATED)
 
 
@@ -219,18 +219,17 @@ def _set(known: Known, done: _Applied, change: Change, setting: _Setting) -> Non
     wrote = set_fields(setting.stored, change, write, base, known.restored)
     row = replace(wrote.stored.row, arrived=moment.now_ms)
     done.rows[wrote.stored.key] = replace(wrote.stored, row=row)
-    opened = {one.key: one for one in found_by_write(wrote, moment.dot)}
+    opened = found_by_write(wrote)
     standing = {one.row.id: one for one in _open_disputes(known, change.id)}
-    for field, id in ids_before(wrote).items():
-        old = standing.get(id)
-        if old and old.key not in opened:
+    for field, id in ids_ended(wrote).items():
+        if old := standing.get(id):
             decider = None if wrote.after[field].open else author.actor
             done.rows[old.key] = closed(old, decider, moment.now_ms)
     if "state" in change.fields:
         for old in standing.values():
             if old.row.fields["rule"] == RULE_AFTER_CLOSE:
                 done.rows[old.key] = closed(old, author.actor, moment.now_ms)
-    for found in opened.values():
+    for found in opened:
         done.conflict(found)
 
 

@@ -108,6 +108,9 @@ class Known(Struct):
     lanes: dict[tuple[str, int], Lane] = {}
     """`(replica, lane)` → how far it has come."""
 
+    twice: list[list[int]] = []
+    """The hours that our clock told twice because it was set back, as `[from, to]`."""
+
     words: dict[str, Arrival] = {}
     """Quarantined mutations that this batch may release, by dot."""
 

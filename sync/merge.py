@@ -10,15 +10,17 @@ from typing import Any
 from msgspec import Struct
 
 from schema.policies import Policy
+from schema.versions import DRIFT_MS_MAX
 from sync.canonical import canonical
 from sync.mutation import split_dot
+from sync.stamp import decode_stamp
 
 
 class Write(Struct, frozen=True):
     """One write of one field: who wrote it, on what it was based, and what it says.
 
     `claims` are dots that its author named too, and that were not here when it was judged: a
-    restored log may lack them. They count once they come, if they are not of a later time.
+    restored log may lack them. They count once they come, if their time lets them.
     """
 
     dot: str
@@ -58,7 +60,13 @@ def heads_of(writes: Iterable[Write]) -> list[Write]:
 def _seen(write: Write, known: dict[str, Write]) -> list[str]:
     """The dots that the author of a write had seen."""
     claims = (known[dot] for dot in write.claims if dot in known)
-    return [*write.base, *(one.dot for one in claims if one.stamp <= write.stamp)]
+    return [*write.base, *(one.dot for one in claims if _may_have_seen(write, one))]
+
+
+def _may_have_seen(write: Write, one: Write) -> bool:
+    """Whoever sees a write has the server's time by then, of which its stamp may be ahead."""
+    wall_ms = decode_stamp(write.stamp).wall_ms
+    return decode_stamp(one.stamp).wall_ms <= wall_ms + DRIFT_MS_MAX
 
 
 def _chain(write: Write) -> tuple[tuple[str, int, str], int]:

@@ -26,7 +26,7 @@ def overlaid(row: Row | None, change: Change, saved: Saved) -> Row | None:
     """A row with one unconfirmed change on top, `arrived` 0 while it is only on this device.
 
     A field written here names what it was based on too: whoever edits it next has seen both, also
-    where the centre does not take the first.
+    where the centre does not take the first. What was removed stays so, and the words wait.
     """
     m = saved.mutation
     if change.op == "remove":
@@ -35,7 +35,7 @@ def overlaid(row: Row | None, change: Change, saved: Saved) -> Row | None:
         if change.op == "set":
             return None
         return Row(change.entity, change.id, 0, saved.dot, m.stamp, m.actor, 0, dict(change.fields))
-    if change.op == "create":
+    if change.op == "create" or row.removed:
         return row
     seen = {name: (m.stamp, saved.dot, *base_of(row, name)) for name in change.fields}
     writes = row.writes | seen

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from schema.codes import Code
 from schema.scopes import lane_of
 from schema.tags import Tag
-from schema.versions import SCHEMA_VERSION, SENT_MS
+from schema.versions import SAFE_INT_MAX, SCHEMA_VERSION, SENT_MS
 from schema.wire import (
     Change,
     Cursors,
@@ -329,17 +329,28 @@ class Replica:
         again = [one.saved for one in self.sent if one.seq > fork]
         again += [saved for saved, verdict in self.refused if verdict.seq > fork]
         self._send_again(again)
-        self.offers = [proof for proof, seq in self.proofs.values() if seq > fork]
+        self._offer_again(fork)
         provable = set(self.proofs) | {saved.dot for saved in self.outbox}
         provable |= {one.saved.dot for one in self.sent}
-        self.unseen = [
+        told = {(row.entity, row.id) for row in self.unseen}
+        self.unseen += [
             row
-            for row in self.rows.values()
-            if row.seq > fork and not row.removed and not _dots(row) <= provable
+            for key, row in self.rows.items()
+            if row.seq > fork and not row.removed and key not in told and not _dots(row) <= provable
         ]
         self.rows = {key: replace(row, seq=0) for key, row in self.rows.items()}
         self.cursors = {scope: {} for scope in self.cursors}
         self.staged, self.parts, self.restarting, self.bad = {}, {}, set(), set()
+
+    def _offer_again(self, fork: int) -> None:
+        """Offer the centre's signed words above the fork, and what a log before still lacked.
+
+        Their number in the new log is not known yet: it may be restored again before it tells.
+        """
+        waiting = {_dot(one) for one in self.offers}
+        above = {dot: proof for dot, (proof, seq) in self.proofs.items() if seq > fork}
+        self.offers += [proof for dot, proof in above.items() if dot not in waiting]
+        self.proofs |= {dot: (proof, SAFE_INT_MAX) for dot, proof in above.items()}
 
     # --- Pages ----------------------------------------------------------------------------------
 

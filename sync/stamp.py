@@ -65,3 +65,11 @@ def is_off(clock_ms: int, now_ms: int) -> bool:
 def believed_ms(claimed: Stamp, now_ms: int) -> int:
     """The time of a write as far as its stamp is believed, never after it came; else 0."""
     return 0 if claimed.wall_ms > now_ms + DRIFT_MS_MAX else min(claimed.wall_ms, now_ms)
+
+
+def surely_ms(twice: list[list[int]], time_ms: int) -> int:
+    """The time, or the begin of the hours told twice that it lies in: it may be of the first.
+
+    What was said before the server's clock was set back is not held against what is said after.
+    """
+    return next((low for low, high in twice if low <= time_ms <= high), time_ms)

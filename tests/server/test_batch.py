@@ -7,6 +7,7 @@ import pytest
 
 from schema.wire import Change
 from server.batch import Batcher, Job
+from server.clock import Watch
 from server.store.sqlite import open_store
 from server.verify import Checked
 from tests.sync.builders import NOW, PEOPLE, arrival
@@ -45,7 +46,7 @@ class Counting:
 
 async def test_what_waits_together_shares_a_transaction_and_keeps_its_order(store):
     counting = Counting(store)
-    batcher = Batcher(counting, lambda: NOW, lambda moved: None)
+    batcher = Batcher(counting, Watch(lambda: NOW), lambda moved: None)
     verdicts = await asyncio.gather(*(batcher.run(job(n)) for n in range(1, 21)))
     assert [one[0].seq for one in verdicts] == list(range(1, 21))
     assert counting.writes <= 2
@@ -55,7 +56,7 @@ async def test_a_failed_commit_is_tried_one_by_one_and_only_the_culprit_is_told(
     def fails(txn, verdicts):
         raise sqlite3.OperationalError("disk full")
 
-    batcher = Batcher(store, lambda: NOW, lambda moved: None)
+    batcher = Batcher(store, Watch(lambda: NOW), lambda moved: None)
     results = await asyncio.gather(
         batcher.run(job(1)), batcher.run(job(2, fails)), batcher.run(job(3)), return_exceptions=True
     )
@@ -67,20 +68,20 @@ async def test_a_failed_commit_is_tried_one_by_one_and_only_the_culprit_is_told(
 
 async def test_pokes_follow_the_commit_and_name_what_moved(store):
     moved = []
-    batcher = Batcher(store, lambda: NOW, moved.append)
+    batcher = Batcher(store, Watch(lambda: NOW), moved.append)
     await batcher.run(job(1))
     assert moved == [{("directory", 2): 1}]
 
 
 async def test_a_mutation_twice_in_one_batch_is_applied_once(store):
-    batcher = Batcher(store, lambda: NOW, lambda moved: None)
+    batcher = Batcher(store, Watch(lambda: NOW), lambda moved: None)
     first, second = await asyncio.gather(batcher.run(job(1)), batcher.run(job(1)))
     assert (first[0].seq, first[0].repeat) == (1, False)
     assert (second[0].seq, second[0].repeat) == (1, True)
 
 
 async def test_what_was_refused_is_in_the_log_with_its_words(store):
-    batcher = Batcher(store, lambda: NOW, lambda moved: None)
+    batcher = Batcher(store, Watch(lambda: NOW), lambda moved: None)
     await batcher.run(job(1))
     again = arrival("admin", 2, 2, "register.load", unit(1).mutation.changes[0])
     people = {("admin", "admin"): PEOPLE["admin"]}

@@ -54,27 +54,29 @@ def check_guards(model: "Model", dot: str) -> None:
     """What is applied met its conditions; what is refused for one of them did not."""
     line = model.log[dot]
     for guard in (line.mutation or {}).get("guard", ()):
-        holds = _holds(model, guard)
+        holds = _holds(model, guard, dot)
         applied = line.verdict in ("applied", "merged")
         if (applied and holds is False) or (line.code == "guard" and holds is True):
             raise Broken("guard", f"{dot} {line.verdict} while {guard} is {holds}")
 
 
-def _holds(model: "Model", guard: dict[str, Any]) -> bool | None:
+def _holds(model: "Model", guard: dict[str, Any], dot: str) -> bool | None:
     """None where a rule other than the guard's decides which of rivals it is about."""
     entity, _, id = guard["row"].partition("/")
     fact = model.rows.get((entity, id))
     if fact is None or fact.removed:
         return bool(guard["check"] == "absent")
-    name = guard.get("field") or ""
     if guard["check"] in ("exists", "absent"):
         return bool(guard["check"] == "exists")
-    return _fits_field(model, fact, name, guard)
+    return _fits_field(model, fact, guard, dot)
 
 
-def _fits_field(model: "Model", fact: "Fact", name: str, guard: dict[str, Any]) -> bool | None:
-    heads = model.heads(model.every_write(fact, name))
-    if len(heads) != 1:
+def _fits_field(model: "Model", fact: "Fact", guard: dict[str, Any], dot: str) -> bool | None:
+    name = guard.get("field") or ""
+    writes = model.every_write(fact, name)
+    heads = model.heads(writes)
+    known_of = any(dot in one.seen for one in writes)
+    if len(heads) != 1 or known_of or name in model.unsettled_fields(fact):
         return None
     if guard["check"] == "dot":
         return bool(heads[0].dot == guard["value"])

@@ -1,7 +1,7 @@
 """A device with its owner and its clock, and what must hold of it at every moment."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -79,7 +79,7 @@ def remember(handset: Handset, model: Model, wish: Wish, raw: bytes) -> Said:
     seen: dict[tuple[str, str, str], frozenset[str]] = {}
     for change in wish.changes:
         known = handset.seen.get((change.entity, change.id), {})
-        for name in _touched(model, change):
+        for name in _touched(known, change):
             place = (change.entity, change.id, name)
             shown = known.get(name, known.get("", frozenset()))
             own = {*handset.own.get(place, ()), *handset.own.get((*place[:2], ""), ())}
@@ -95,12 +95,11 @@ def remember(handset: Handset, model: Model, wish: Wish, raw: bytes) -> Said:
     return said
 
 
-def _touched(model: Model, change: Any) -> list[str]:
-    """The fields whose writes its author had before them."""
+def _touched(known: Iterable[str], change: Any) -> list[str]:
+    """The fields whose writes its author had before them: of a removal, all that were written."""
     if change.op == "create":
         return []
-    fact = model.rows.get((change.entity, change.id))
-    return list(change.fields) if change.op == "set" else list(fact.writes) if fact else []
+    return list(change.fields) if change.op == "set" else [name for name in known if name]
 
 
 def check_words(handset: Handset, model: Model, verdicts: list[dict[str, Any]]) -> Held:

@@ -142,6 +142,8 @@ class Model:
         self.chain = ""
         self.log: dict[str, Line] = {}
         self.said: dict[str, Said] = {}
+        self.stood: set[str] = set()
+        """What was ever applied, in whichever log."""
         self.rows: dict[Key, Fact] = {}
         self.members: dict[Pair, dict[Key, int]] = {}
         self.docs: dict[Key, dict[str, Any]] = {}
@@ -209,6 +211,7 @@ class Model:
         if self.said[dot].by >= 0:
             self._check_rights(dot, was.verdict if was else "", line[9])
         if line[6] in ("applied", "merged"):
+            self.stood.add(dot)
             check_after(self, dot)
             return self._apply(dot, seq, line[9])
         if line[6] in ("refused", "quarantined") and self.said[dot].by >= 0:
@@ -382,9 +385,13 @@ class Model:
         mutation = self.log[dot].mutation
         assert mutation is not None
         lane = dot.rsplit("/", 1)[0]
-        for name in fact.writes:
+        for name in set(fact.writes) - self.unsettled_fields(fact):
             behind = seen.get((fact.entity, fact.id, name), frozenset())
-            for one in self.heads(self.every_write(fact, name)):
+            if any(map(self._is_missing, behind)):
+                continue
+            newer = name not in ENTITIES[fact.entity].fields  # The last is all that is kept of it.
+            writes = self.every_write(fact, name)
+            for one in writes[-1:] if newer else self.heads(writes):
                 own = one.actor == mutation["actor"] and one.dot.rsplit("/", 1)[0] == lane
                 if one.dot not in behind and one.dot != fact.dot and not own:
                     self.meetings.add((fact.id, "removed", one.dot))
@@ -570,12 +577,20 @@ class Model:
             raise Broken("wrong_open", f"{key} has {sorted(doc['open'])}, wanted {sorted(open)}")
 
     def unsettled_fields(self, fact: Fact) -> set[str]:
-        """Fields of which a write was seen by another one's author and has not come yet."""
+        """Fields of which a write was seen by another one's author and is not here.
+
+        It has not come yet, or it stood in a log that was lost and does not in this one: then what
+        its own author had seen cannot be told of who saw it.
+        """
         return {
             name
             for name, writes in fact.writes.items()
-            if any(dot not in self.log for one in writes for dot in one.seen)
+            if any(self._is_missing(dot) for one in writes for dot in one.seen)
         }
+
+    def _is_missing(self, dot: str) -> bool:
+        line = self.log.get(dot)
+        return line is None or (dot in self.stood and line.verdict not in ("applied", "merged"))
 
     def _is_open(self, fact: Fact, name: str) -> bool:
         return name in ENTITIES[fact.entity].fields and self.stands(fact, name)[1]

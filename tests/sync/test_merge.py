@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schema.policies import Policy
+from schema.versions import DRIFT_MS_MAX
 from sync.merge import HISTORY_MAX, Write, heads_of, is_disputed, resolve, trimmed
 
 POLICIES = [p for p in Policy if p is not Policy.APPEND_ONLY]
@@ -130,18 +131,19 @@ def test_what_is_kept_of_a_long_history_says_the_same_as_all_of_it(policy, write
     assert (state.live.value, state.open) == (whole.live.value, whole.open)
 
 
-def test_a_claim_counts_once_its_write_comes_and_is_not_of_a_later_time():
-    """A restored log may get a write after one whose author had seen it."""
-    seen = write(1, value="old", replica="a", stamp=f"{5:012x}-0000-a")
+@pytest.mark.parametrize("ahead_ms", [-1, 0, DRIFT_MS_MAX])
+def test_a_claim_counts_once_its_write_comes(ahead_ms):
+    """A restored log may get a write after one whose author had seen it, by a faster clock."""
+    seen = write(1, value="old", replica="z", stamp=f"{6 + ahead_ms:012x}-0001-z")
     mine = write(1, value="new", replica="b", stamp=f"{6:012x}-0000-b")
     claiming = replace(mine, claims=(seen.dot,))
-    assert heads_of([seen, mine]) == [seen, mine]
+    assert heads_of([seen, mine]) == [mine, seen]
     assert heads_of([seen, claiming]) == [claiming] == heads_of([claiming, seen])
     assert resolve(Policy.MANUAL, [claiming, seen]).open == ()
 
 
 def test_nobody_gets_ahead_of_a_write_that_was_made_later():
-    later = write(2, value="theirs", replica="a", stamp=f"{9:012x}-0000-a")
+    later = write(2, value="theirs", replica="a", stamp=f"{7 + DRIFT_MS_MAX:012x}-0000-a")
     forged = write(1, value="mine", replica="b", stamp=f"{6:012x}-0000-b")
     forged = replace(forged, claims=(later.dot,))
     assert heads_of([later, forged]) == [later, forged]

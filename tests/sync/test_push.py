@@ -203,6 +203,35 @@ def test_a_third_rival_supersedes_the_conflict_of_the_first_two():
     assert states == ["open", "superseded"]
 
 
+def open_conflicts(world):
+    """The dots of each dispute that waits for a person."""
+    rows = [stored.row for (of, _), stored in world.rows.items() if of == "conflict"]
+    return [
+        sorted(side["dot"] for side in one.fields["sides"])
+        for one in rows
+        if one.fields["state"] == "open"
+    ]
+
+
+def test_a_late_edit_that_its_own_author_wrote_over_leaves_the_dispute_as_it_is():
+    world = known(*phone_rows())
+    judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
+    judge(world, edit("duty", 2, "111", ["seed/0/1"]))
+    assert open_conflicts(world) == [["duty/2/2", "lead/2/1"]]
+    judge(world, edit("duty", 1, "333", ["seed/0/1"]))
+    assert world.rows["contact_phone", "p1"].row.open
+    assert open_conflicts(world) == [["duty/2/2", "lead/2/1"]]
+
+
+def test_a_late_edit_that_knew_of_one_of_three_rivals_leaves_the_dispute_of_the_other_two():
+    world = known(*phone_rows())
+    judge(world, edit("lead", 1, "222", ["seed/0/1"], "contact.edit_any"))
+    judge(world, edit("admin", 1, "444", ["seed/0/1"], "register.load"))
+    judge(world, edit("duty", 2, "111", ["seed/0/1"]))
+    judge(world, edit("duty", 1, "333", ["admin/2/1"]))
+    assert open_conflicts(world) == [["duty/2/2", "lead/2/1"]]
+
+
 def test_edits_of_different_fields_are_both_kept_without_a_conflict():
     world = known(*phone_rows())
     judge(world, edit("duty", 1, "111", ["seed/0/1"]))

@@ -6,15 +6,16 @@
  */
 
 import { byText, canonical } from './canonical.ts';
-import type { Value } from './contract.ts';
+import { DRIFT_MS_MAX, type Value } from './contract.ts';
 import { splitDot } from './mutation.ts';
+import { decodeStamp } from './stamp.ts';
 import type { Policy } from './tables.ts';
 
 /** One write of one field: who wrote it, on what it was based, and what it says. */
 export interface Write {
   dot: string;
   base: string[];
-  /** Dots that its author named too, and that were not at the home yet: they count once they come, if not later. */
+  /** Dots that its author named too, not at the home by then: they count once they come, if their time lets them. */
   claims?: string[];
   stamp: string;
   actor: string;
@@ -54,9 +55,17 @@ export function headsOf(writes: Iterable<Write>): Write[] {
 }
 
 /** The dots that the author of a write had seen. */
-function seenBy({ base, claims = [], stamp }: Write, known: Map<string, Write>): string[] {
-  return [...base, ...claims.filter((dot) => known.has(dot) && known.get(dot)!.stamp <= stamp)];
+function seenBy(write: Write, known: Map<string, Write>): string[] {
+  const claims = (write.claims ?? []).filter((dot) => known.has(dot) && mayHaveSeen(write, known.get(dot)!));
+  return [...write.base, ...claims];
 }
+
+/** Whoever sees a write has the server's time by then, of which its stamp may be ahead. */
+function mayHaveSeen(write: Write, one: Write): boolean {
+  return wallOf(one) <= wallOf(write) + DRIFT_MS_MAX;
+}
+
+const wallOf = (write: Write): number => decodeStamp(write.stamp)!.wallMs;
 
 function chainOf(write: Write): [string, number] {
   const [replica, lane, n] = splitDot(write.dot);

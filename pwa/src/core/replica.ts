@@ -154,7 +154,8 @@ const UNTOLD = { writes: {}, open: {}, removed: false, home: '', provisional: fa
 
 /**
  * A row with one unconfirmed change on top, `arrived` 0 while it is only on this device. A field written here names
- * what it was based on too: whoever edits it next has seen both, also where the centre does not take the first.
+ * what it was based on too: whoever edits it next has seen both, also where the centre does not take the first. What
+ * was removed stays so, and the words wait.
  */
 export function overlaid(row: Row | null, change: Change, saved: Saved): Row | null {
   const [{ stamp, actor }, dot] = [saved.mutation, dotOfSaved(saved)];
@@ -164,12 +165,12 @@ export function overlaid(row: Row | null, change: Change, saved: Saved): Row | n
     const { entity, id, fields } = change;
     return { entity, id, seq: 0, dot, stamp, actor, arrived: 0, fields, ...UNTOLD };
   }
-  if (change.op === 'create') return row;
+  if (change.op === 'create' || row.removed) return row;
   const written = Object.keys(change.fields);
   const seen = written.map((name) => [name, [stamp, dot, ...baseOf(row, name)]]);
   const writes = { ...row.writes, ...Object.fromEntries(seen) };
   const open = Object.fromEntries(Object.entries(row.open).filter(([name]) => !written.includes(name)));
-  return { ...row, fields: { ...row.fields, ...change.fields }, writes, open, removed: false };
+  return { ...row, fields: { ...row.fields, ...change.fields }, writes, open };
 }
 
 /** The lanes in which the rows of this mutation come back. */

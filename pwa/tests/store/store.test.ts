@@ -2,7 +2,7 @@
 
 import { IDBKeyRange, IDBObjectStore as FDBObjectStore } from 'fake-indexeddb';
 import { describe, expect, test, vi } from 'vitest';
-import { MUTATION_BYTES_MAX, THUMB_BYTES_MAX } from '../../src/core/contract.ts';
+import { MUTATION_BYTES_MAX, THUMB_BYTES_MAX, type Change } from '../../src/core/contract.ts';
 import { Refusal, hashOf } from '../../src/core/mutation.ts';
 import { runsToSend } from '../../src/core/outbox.ts';
 import { StoreLost } from '../../src/store/guard.ts';
@@ -310,6 +310,20 @@ describe('taking', () => {
         .sort(),
     ).toEqual(['a', 'b']);
     expect(store.memory.children('step', 't9')).toEqual([]);
+  });
+
+  test('own words about what the centre removed bring no part of it back to the screen', async () => {
+    const store = await new Disk().store();
+    const phone = row('contact_phone', 'p1', 3, { unit: 'u1', contact: 'c1', kind: 'mobile', number: '1' });
+    const complete = { 'register/u1': [2] };
+    await store.take(reply({ pages: [page('register/u1', 2, 3, [phone])], complete, upto: 3 }));
+    const edit: Change = { op: 'set', entity: 'contact_phone', id: 'p1', fields: { number: '2' } };
+    await store.save(saving('contact.edit', [edit]));
+    expect(store.memory.rows('contact_phone')).toHaveLength(1);
+    const gone = { ...phone, seq: 5, fields: {}, removed: true };
+    await store.take(reply({ pages: [page('register/u1', 2, 5, [gone])], complete, upto: 5 }));
+    expect(store.memory.rows('contact_phone')).toEqual([]);
+    expect(store.outbox).toHaveLength(1);
   });
 
   test('an older answer that comes late brings nothing back', async () => {
