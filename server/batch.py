@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from schema.codes import Code
 from schema.wire import Verdict
 from server.blobs import note_photos
-from server.clock import Watch
+from server.clock import Told, Watch
 from server.grants import note_person
 from server.held import drop_held, keep_held
 from server.lanes import note_clock
@@ -94,13 +94,13 @@ class Batcher:
                 _fail(waiting, own)
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        now_ms, latest_ms = self._clock(), self._clock.latest_ms
+        now_ms, told = self._clock(), self._clock.told
 
-        def work(txn: Txn) -> tuple[list[list[Verdict]], Moved]:
-            note_clock(txn, now_ms, latest_ms)
-            return _write(txn, [waiting.job for waiting in batch], now_ms)
+        def work(txn: Txn) -> tuple[Told, list[list[Verdict]], Moved]:
+            from_now_on = note_clock(txn, told, now_ms)
+            return from_now_on, *_write(txn, [waiting.job for waiting in batch], now_ms)
 
-        verdicts, moved = await self._store.write(work)
+        self._clock.told, verdicts, moved = await self._store.write(work)
         for waiting, own in zip(batch, verdicts, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(own)

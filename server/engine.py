@@ -58,9 +58,9 @@ FLEET = "fleet"
 class Engine:
     """A centre that serves: its store, its clock, its node and who listens."""
 
-    def __init__(self, store: Store, clock: Clock, config: Config, node: Node) -> None:
+    def __init__(self, store: Store, clock: Watch, config: Config, node: Node) -> None:
         self.store = store
-        self.clock = clock = Watch(clock)
+        self.clock: Clock = clock
         self.config = config
         self.node = node
         self.hub = Hub(clock)
@@ -71,7 +71,9 @@ class Engine:
         self._batcher = Batcher(store, clock, self.hub.publish)
 
     @classmethod
-    async def open(cls, store: Store, clock: Clock, config: Config) -> "Engine":
+    async def open(
+        cls, store: Store, clock: Clock, config: Config, steady: Clock | None = None
+    ) -> "Engine":
         """An engine on an open store; the node's replica id and key are made on first use."""
 
         def work(txn: Txn) -> str:
@@ -88,7 +90,7 @@ class Engine:
         replica = await store.write(work)
         node = await asyncio.to_thread(load_node, config.node_key, replica)
         await store.write(lambda txn: txn.put("node_key", replica, {"key": node.public}))
-        engine = cls(store, clock, config, node)
+        engine = cls(store, Watch(clock, steady), config, node)
         await store.read(engine._fleet.load)
         return engine
 

@@ -6,7 +6,7 @@ from schema.versions import HELD_MS
 from server.node import b64url
 from server.store.protocol import Doc, Read, Txn
 from sync.known import Arrival, Held
-from sync.rights import made_by
+from sync.rights import made_by, rounds_made
 from sync.stub import INCIDENT, SUMMARY
 
 FLAGS = ("released", "reoffered", "clock_off")
@@ -43,7 +43,7 @@ def brought_by(arrival: Arrival) -> set[str]:
     """What others may wait for: the dot of a mutation, and the rows that it makes."""
     made = {"/".join(key) for key in made_by(arrival.mutation)}
     stubs = {f"{INCIDENT}/{id}" for entity, id in made_by(arrival.mutation) if entity == SUMMARY}
-    return {arrival.dot} | made | stubs
+    return {arrival.dot} | made | stubs | rounds_made(arrival.mutation)
 
 
 def overdue(txn: Read, now_ms: int) -> dict[str, Doc]:

@@ -3,15 +3,18 @@
 from msgspec import Struct
 
 from schema.codes import Code
-from schema.versions import DAY_MS, MINUTE_MS, SAFE_INT_MAX
+from schema.versions import DAY_MS, SAFE_INT_MAX
 from schema.wire import Verdict
+from server.clock import Told
 from server.store.protocol import Doc, Read, Txn
 from server.verify import Checked
 from sync.mutation import VOID
 from sync.numbers import asked_for, missing_after
-from sync.stamp import believed_ms, decode_stamp
+from sync.stamp import believed_ms, decode_stamp, surely_ms
 
 RETURN_MS_MAX = DAY_MS
+"""So long may a device take to return after a restore, or to hear that our clock was set back."""
+
 NOT_HEARD_YET = SAFE_INT_MAX
 """A device has not spoken since the log was restored."""
 
@@ -45,6 +48,7 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
     until = doc.get("returning_until", 0)
     returning = came.now_ms < until
     lanes: Doc = doc.get("lanes", {})
+    twice = told_twice(txn)
     numbers: dict[str, dict[int, int]] = {}
     for arrival, verdict in zip(came.part.arrivals, told, strict=True):
         if verdict.seq:
@@ -55,12 +59,13 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
     for lane, times in numbers.items():
         past = lanes.get(lane, {"max": 0, "gaps": []})
         top, gaps = missing_after(past["max"], past["gaps"], times)
-        top_ms = max(past.get("top_ms", 0), times[top] if top > past["max"] else 0)
+        top_ms = surely_ms(twice, past.get("top_ms", 0))
+        top_ms = max(top_ms, times[top] if top > past["max"] else 0)
         lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
     oldest = came.oldest or 0
     if returning or oldest > came.now_ms:
         oldest = 0
-    floor_ms = max(doc.get("floor_ms", 0), oldest)
+    floor_ms = max(surely_ms(twice, doc.get("floor_ms", 0)), oldest)
     heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
     until = until if came.waiting > 0 else 0
     txn.put("replica", came.replica, {**doc, **heard, "returning_until": until})
@@ -79,31 +84,35 @@ def note_return(txn: Txn, replica: str, waiting: int, now_ms: int) -> None:
     txn.put("replica", replica, {**doc, "returning_until": until})
 
 
-def note_clock(txn: Txn, now_ms: int, latest_ms: int) -> None:
+def note_clock(txn: Txn, told: Told, now_ms: int) -> Told:
     """Remember the hours that our clock tells twice, because it was set back.
 
-    `latest_ms` is the latest time that this process told anybody; the log knows of those before it.
+    A device goes by the time that it was told until it hears the new one: so does the day after.
+    `told` is what the clock told anybody in this process, the log knows what it told before.
+    Answers what it has told from now on: after it was set back, nothing later than now.
     """
-    doc = txn.get("node", "clock") or {"at": 0, "twice": []}
-    latest_ms = max(latest_ms, doc["at"])
-    if now_ms < latest_ms - TOLD_AGAIN_MS:
-        twice = _with_span(doc["twice"], now_ms, latest_ms)
-        if twice != doc["twice"]:
-            txn.put("node", "clock", {"at": latest_ms, "twice": twice})
-    elif now_ms > doc["at"] + MINUTE_MS:
-        txn.put("node", "clock", {**doc, "at": now_ms})
+    doc = txn.get("node", "clock") or {"since": 0, "latest": 0, "twice": []}
+    before, twice = Told(doc["since"], doc["latest"]).then(told), doc["twice"]
+    if now_ms < before.latest_ms - TOLD_AGAIN_MS:
+        span = [max(now_ms, before.since_ms), before.latest_ms + RETURN_MS_MAX, now_ms]
+        twice = _with_span(twice, span)
+        before = Told(min(before.since_ms, now_ms), now_ms)
+    told = before.and_now(now_ms)
+    doc = {"since": told.since_ms, "latest": told.latest_ms, "twice": twice}
+    txn.put("node", "clock", doc)
+    return told
 
 
-def _with_span(spans: list[list[int]], low: int, high: int) -> list[list[int]]:
+def _with_span(spans: list[list[int]], new: list[int]) -> list[list[int]]:
     """These spans with one more, those that touch it joined to it."""
-    apart = [one for one in spans if one[1] < low or one[0] > high]
-    joined = [one for one in spans if one not in apart]
-    low, high = min([low, *(one[0] for one in joined)]), max([high, *(one[1] for one in joined)])
-    return sorted([*apart, [low, high]])[-SPANS_MAX:]
+    joined = [one for one in spans if one[1] >= new[0] and one[0] <= new[1]]
+    apart = [one for one in spans if one not in joined]
+    starts, ends, begins = zip(new, *joined, strict=True)
+    return sorted([*apart, [min(starts), max(ends), min(begins)]])[-SPANS_MAX:]
 
 
 def told_twice(txn: Read) -> list[list[int]]:
-    """The hours that our clock told twice, as `[from, to]`."""
+    """The hours that our clock told twice, as `[from, to, when they began again]`."""
     doc = txn.get("node", "clock")
     return doc["twice"] if doc else []
 

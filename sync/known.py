@@ -109,7 +109,7 @@ class Known(Struct):
     """`(replica, lane)` → how far it has come."""
 
     twice: list[list[int]] = []
-    """The hours that our clock told twice because it was set back, as `[from, to]`."""
+    """The hours that our clock told twice because it was set back: see `surely_ms`."""
 
     words: dict[str, Arrival] = {}
     """Quarantined mutations that this batch may release, by dot."""

@@ -11,6 +11,7 @@ from sync.judge import Clock, Judged, judge
 from sync.known import Arrival, Entry, Held, Known, Logged, Plan
 from sync.mutation import VOID
 from sync.quarantine import KEPT, judged_again, let_in, quarantine_row, row_id
+from sync.rights import rounds_made
 from sync.rows import Stored, at_home
 from sync.stamp import Stamp, believed_ms, decode_stamp, restamp
 
@@ -162,7 +163,9 @@ def _brought(entry: Entry) -> set[str]:
     """What others may have waited for: the dot, unless it is held itself, and the rows made."""
     if entry.verdict.verdict == "held":
         return set()
-    return {entry.arrival.dot} | {"/".join(stored.key) for _, stored in entry.wrote}
+    rows = {"/".join(stored.key) for _, stored in entry.wrote}
+    rounds = rounds_made(entry.arrival.mutation) if rows else set()
+    return {entry.arrival.dot} | rows | rounds
 
 
 def _judge_again(known: Known, arrival: Arrival, now_ms: int) -> Judged:

@@ -113,14 +113,33 @@ def _check_round(known: Known, change: Change) -> None:
     for name in ("directive", "unit"):
         if fields.get(name) != target.row.fields.get(name):
             raise Refusal(Code.FIELD, f"{change.entity}.{name}")
-    rounds = [row.fields["round"] for row in known.of("round", target.row.id)]
-    newest = max([1, *rounds]) + (change.entity == "round")
-    if not 1 <= fields["round"] <= newest:
+    if fields["round"] < 1 or (_round_missing(known, change) and not known.restored):
         raise Refusal(Code.FIELD, f"{change.entity}.round")
     directive = known.rows.get(("directive", str(fields.get("directive"))))
     newest = directive.row.fields["version"] if directive else fields.get("version")
     if "version" in fields and not 1 <= fields["version"] <= newest:
         raise Refusal(Code.FIELD, f"{change.entity}.version")
+
+
+def _round_missing(known: Known, change: Change) -> str | None:
+    """What would bring the round that a fact is of, or that a round follows; None if it is here."""
+    fields = change.fields
+    if "round" not in ENTITIES[change.entity].fields:
+        return None
+    target, wanted = str(fields.get("target")), fields["round"] - (change.entity == "round")
+    newest = max([1, *(row.fields["round"] for row in known.of("round", target))])
+    return round_of(target, wanted) if wanted > newest else None
+
+
+def round_of(target: str, n: int) -> str:
+    """What a mutation waits for that is of a round which a restored log has lost."""
+    return f"target/{target}/round/{n}"
+
+
+def rounds_made(mutation: Mutation) -> set[str]:
+    """The rounds that a mutation opens, for others that may wait for them."""
+    made = (one for (entity, _), one in made_by(mutation).items() if entity == "round")
+    return {round_of(str(one.fields.get("target")), one.fields.get("round", 0)) for one in made}
 
 
 def parents_of(change: Change) -> list[Key]:
@@ -145,6 +164,9 @@ def unmet(known: Known, mutation: Mutation) -> tuple[Code, str] | None:
         for key in own + parents_of(change):
             if key not in known.rows and key not in made:
                 return Code.PARENT, "/".join(key)
+    for change in mutation.changes:
+        if change.op == "create" and (lost := _round_missing(known, change)):
+            return Code.PARENT, lost
     return None
 
 

@@ -68,8 +68,9 @@ def believed_ms(claimed: Stamp, now_ms: int) -> int:
 
 
 def surely_ms(twice: list[list[int]], time_ms: int) -> int:
-    """The time, or the begin of the hours told twice that it lies in: it may be of the first.
+    """The time; of hours that the server's clock told twice, when they began again.
 
-    What was said before the server's clock was set back is not held against what is said after.
+    What was said before it was set back is not held against what is said after. `twice` holds
+    `[from, to, when they began again]`.
     """
-    return next((low for low, high in twice if low <= time_ms <= high), time_ms)
+    return next((begun for low, high, begun in twice if low <= time_ms <= high), time_ms)

@@ -514,7 +514,9 @@ class Story:
         self.examples["offers-reply"] = shown(json.dumps({"verdicts": offered[:2]}))
         for _ in range(3):
             await phone.sync()
-        assert not phone.replica.outbox and not phone.replica.offers
+        [waits] = phone.replica.outbox
+        assert waits.mutation.changes[0].fields["round"] == 9, "a round that may come back yet"
+        assert not phone.replica.offers
 
 
 def _register() -> list[list[Change]]:

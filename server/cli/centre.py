@@ -81,7 +81,9 @@ def every_name(tls: Tls, public_host: str) -> Names:
 
 
 @asynccontextmanager
-async def opened(config: Config, ports: Ports, clock: Clock) -> AsyncIterator[Centre]:
+async def opened(
+    config: Config, ports: Ports, clock: Clock, steady: Clock | None = None
+) -> AsyncIterator[Centre]:
     """The centre with its ports taken, closed in order at the end."""
     sockets = bind(ports)
     try:
@@ -92,7 +94,7 @@ async def opened(config: Config, ports: Ports, clock: Clock) -> AsyncIterator[Ce
             tls = ensure(folder, every_name(Tls(folder), config.public_host), now_utc())
         store = await open_store(config.database, config.centre)
         try:
-            engine = await Engine.open(store, clock, config)
+            engine = await Engine.open(store, clock, config, steady)
         except BaseException:
             await store.close()
             raise

@@ -16,7 +16,7 @@ from server.cli.centre import Centre, answer, grid, heading, opened, print_here,
 from server.cli.setup import ROOT
 from server.cli.setup_words import COMMANDS, both
 from server.cli.spoken import spoken, telling
-from server.clock import system_clock
+from server.clock import steady_clock, system_clock
 from server.config import Config
 from server.data_folder import (
     DEMO,
@@ -111,7 +111,7 @@ def settle(folder: Path, wanted: Wanted) -> Settings:
 async def keep_serving(config: Config, ports: Ports, register: bool) -> None:
     """Serve until a signal, after what only the first start does."""
     console = Console(highlight=False)
-    async with opened(config, ports, system_clock) as centre:
+    async with opened(config, ports, system_clock, steady_clock) as centre:
         if register:
             await load_new(centre.engine, registered_units())
             await centre.engine.store.write(keep_actors)

@@ -49,14 +49,30 @@ def _lost_by(ferry: "Ferry", county: County) -> list[str]:
 
 
 def check_late_sticks(ferry: "Ferry") -> None:
-    """Whatever stick turns up after everything else changes nothing."""
-    before = ferry.world.model.chain
-    for stick in ferry.written:
+    """Whatever stick turns up after everything else changes nothing.
+
+    But one may hold the last words of a device that is no more; then it changes nothing again.
+    """
+    world = ferry.world
+    living = {one.life for one in world.handsets if not one.gone}
+    known, before = set(world.model.log), world.model.chain
+    _bring_all(ferry)
+    last = set(world.model.log) - known
+    world.states["last_words_by_stick"] += len(last)
+    if any(dot.partition("/")[0] in living for dot in last):
+        raise Broken("late_stick", f"{sorted(last)[:3]} came last of all")
+    if last:
+        before = world.model.chain
+        _bring_all(ferry)
+    if world.model.chain != before:
+        raise Broken("late_stick", "the log moved for words that it had")
+
+
+def _bring_all(ferry: "Ferry") -> None:
+    for stick in list(ferry.written):
         if ferry.is_there(stick.to):
             ferry.deliver(stick, {})
     ferry.way = []
-    if ferry.world.model.chain != before:
-        raise Broken("late_stick", "the log moved for words that it had")
 
 
 def bring_first(ferry: "Ferry", messages: "list[Message]", by: str) -> None:

@@ -136,6 +136,9 @@ class Centre:
     def clock(self) -> int:
         return self.now + self.skew_ms
 
+    def steady(self) -> int:
+        return self.now
+
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
@@ -146,10 +149,13 @@ class Centre:
     async def open(self) -> Engine:
         """The serving engine; started again when its process had died."""
         if self.engine is None or self.store is None or self.store.dead:
+            self.engine = None  # It stays down when it cannot start.
             self.starts += 1
             self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
             self.store = SimStore(self.database)
-            self.engine = await Engine.open(self.store, self.clock, Config(data=NOWHERE))
+            self.engine = await Engine.open(
+                self.store, self.clock, Config(data=NOWHERE), self.steady
+            )
         return self.engine
 
     async def post(self, token: str, body: bytes) -> tuple[int, bytes]:

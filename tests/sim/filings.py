@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from tests.sim.broken import Broken
+from tests.sim.writes import Fact
 
 if TYPE_CHECKING:
-    from tests.sim.model import Fact, Model
+    from tests.sim.model import Model
 
 ONE_TIME_MS = 120 * 60_000
 ONE_PLACE_M = 500
@@ -57,7 +58,7 @@ class Open(Struct, frozen=True):
     about: Dispute
 
 
-def dispute(filings: Iterable["Fact"], rulings: Iterable["Fact"]) -> Dispute | None:
+def dispute(filings: Iterable[Fact], rulings: Iterable[Fact]) -> Dispute | None:
     """What a person has to check about one machine; None where nobody contradicts anybody."""
     words = _words(_newest(filings, _filed), _against(rulings))
     tale = _believed(sorted(words, key=lambda one: (one.at, one.dot, one.id)))
@@ -89,20 +90,20 @@ def _again(before: Word, now: Word) -> bool:
     return same and _far(before.lat, now.lat) <= ONE_PLACE_M
 
 
-def _observed(fact: "Fact") -> int:
+def _observed(fact: Fact) -> int:
     return min(fact.first["at"], fact.claim[1] + SLACK_MS)
 
 
-def _filed(fact: "Fact") -> tuple[Any, ...]:
+def _filed(fact: Fact) -> tuple[Any, ...]:
     return _observed(fact), fact.dot, fact.id
 
 
-def _ruled(fact: "Fact") -> tuple[Any, ...]:
+def _ruled(fact: Fact) -> tuple[Any, ...]:
     """A stamp may run ahead, but nobody rules after the centre has heard of it."""
     return min(int(fact.stamp[:12], 16), fact.claim[1]), fact.stamp, fact.dot, fact.id
 
 
-def _newest(facts: Iterable["Fact"], key: Callable[["Fact"], tuple[Any, ...]]) -> list["Fact"]:
+def _newest(facts: Iterable[Fact], key: Callable[[Fact], tuple[Any, ...]]) -> list[Fact]:
     """What counts: so many of each person, and so many people."""
     found: list[Fact] = []
     theirs: dict[str, int] = {}
@@ -115,7 +116,7 @@ def _newest(facts: Iterable["Fact"], key: Callable[["Fact"], tuple[Any, ...]]) -
     return found
 
 
-def _against(rulings: Iterable["Fact"]) -> set[str]:
+def _against(rulings: Iterable[Fact]) -> set[str]:
     """Filings that the last ruling about them is against."""
     found: set[str] = set()
     for one in reversed(_newest(rulings, _ruled)):
@@ -123,7 +124,7 @@ def _against(rulings: Iterable["Fact"]) -> set[str]:
     return found
 
 
-def _words(filings: Iterable["Fact"], against: set[str]) -> list[Word]:
+def _words(filings: Iterable[Fact], against: set[str]) -> list[Word]:
     return [
         Word(
             fact.id,

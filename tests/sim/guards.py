@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from schema.wire import Change, Guard, Row
 from tests.sim.broken import Broken
+from tests.sim.writes import Fact, every_write, heads
 
 if TYPE_CHECKING:
     from tests.sim.device import Device
-    from tests.sim.model import Fact, Model
+    from tests.sim.model import Model
 
 CHECKS = ("exists", "absent", "eq", "in", "dot")
 
@@ -71,17 +72,17 @@ def _holds(model: "Model", guard: dict[str, Any], dot: str) -> bool | None:
     return _fits_field(model, fact, guard, dot)
 
 
-def _fits_field(model: "Model", fact: "Fact", guard: dict[str, Any], dot: str) -> bool | None:
+def _fits_field(model: "Model", fact: Fact, guard: dict[str, Any], dot: str) -> bool | None:
     name = guard.get("field") or ""
-    writes = model.every_write(fact, name)
-    heads = model.heads(writes)
+    writes = every_write(fact, name)
+    rivals = heads(writes)
     known_of = any(dot in one.seen for one in writes)
-    if len(heads) != 1 or known_of or name in model.unsettled_fields(fact):
+    if len(rivals) != 1 or known_of or name in model.unsettled_fields(fact):
         return None
     if guard["check"] == "dot":
-        return bool(heads[0].dot == guard["value"])
+        return bool(rivals[0].dot == guard["value"])
     values = guard["value"] if guard["check"] == "in" else [guard["value"]]
-    return heads[0].value in values
+    return rivals[0].value in values
 
 
 def check_wait(model: "Model", dot: str, need: str | None) -> None:
@@ -90,10 +91,19 @@ def check_wait(model: "Model", dot: str, need: str | None) -> None:
     line, (entity, _, id) = model.log.get(need or ""), (need or "").partition("/")
     if need in mutation.get("after", ()):
         idle = line is not None and line.verdict != "held"
+    elif "/" in id:
+        target, _, n = id.split("/")
+        idle = not model.centre.restores or _has_round(model, target, int(n))
     else:
         idle = id not in json.dumps(mutation["changes"]) or (entity, id) in model.rows
     if idle:
         raise Broken("held_for_nothing", f"{dot} waits for {need}")
+
+
+def _has_round(model: "Model", target: str, n: int) -> bool:
+    """Whether a target has come to this round."""
+    rounds = [one.first["round"] for one in model.of_target("round", target)]
+    return max([1, *rounds]) >= n
 
 
 def check_after(model: "Model", dot: str) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tests.sim.broken import Broken
+from tests.sim.writes import fields_of
 
 if TYPE_CHECKING:
     from tests.sim.model import Model
@@ -51,4 +52,4 @@ def _level_of(model: "Model", incident: str) -> str | None:
         return ""
     if "level" in model.unsettled_fields(fact):
         return None
-    return model.fields_of(fact).get("level") or ""
+    return fields_of(fact).get("level") or ""

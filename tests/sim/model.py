@@ -5,11 +5,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.entities import ENTITIES
-from schema.policies import Policy
 from tests.sim.broken import Broken
 from tests.sim.centre import Centre
 from tests.sim.clocks import Clocks, check_remark
@@ -17,6 +16,7 @@ from tests.sim.entitlement import WITHOUT_RIGHT, Register
 from tests.sim.filings import Dispute, Open, check_open, note_filings
 from tests.sim.guards import check_after, check_guards, check_wait
 from tests.sim.levels import check_level
+from tests.sim.writes import Fact, Wrote, every_write, fields_of, heads, is_open
 
 Key = tuple[str, str]
 Pair = tuple[str, int]
@@ -104,33 +104,6 @@ class Line(Struct):
     code: str | None
     tags: str
     mutation: dict[str, Any] | None
-
-
-class Wrote(Struct):
-    """One write of one field, as the model folds it."""
-
-    dot: str
-    stamp: str
-    actor: str
-    authority: int
-    value: Any
-    seen: frozenset[str]
-
-
-class Fact(Struct):
-    """A row as it must be."""
-
-    entity: str
-    id: str
-    dot: str
-    stamp: str
-    actor: str
-    authority: int
-    first: dict[str, Any]
-    writes: dict[str, list[Wrote]] = field(default_factory=dict)
-    removed: bool = False
-    claim: tuple[str, int] = ("", 0)
-    """The stamp it came with, and when."""
 
 
 class Model:
@@ -354,7 +327,7 @@ class Model:
             touched |= self._stubs(dot, mutation, received)
         for key in touched:
             fact = self.rows[key]
-            doc = {"fields": self.fields_of(fact), "removed": fact.removed}
+            doc = {"fields": fields_of(fact), "removed": fact.removed}
             self.register.note(key, doc, received)
         self._expect_reopening(dot, mutation["changes"])
         if mutation["intent"] in ("directive.recall", "target.step", "target.close"):
@@ -390,8 +363,8 @@ class Model:
             if any(map(self._is_missing, behind)):
                 continue
             newer = name not in ENTITIES[fact.entity].fields  # The last is all that is kept of it.
-            writes = self.every_write(fact, name)
-            for one in writes[-1:] if newer else self.heads(writes):
+            writes = every_write(fact, name)
+            for one in writes[-1:] if newer else heads(writes):
                 own = one.actor == mutation["actor"] and one.dot.rsplit("/", 1)[0] == lane
                 if one.dot not in behind and one.dot != fact.dot and not own:
                     self.meetings.add((fact.id, "removed", one.dot))
@@ -403,7 +376,7 @@ class Model:
                 continue
             target = self.rows.get(("target", change["fields"].get("target") or ""))
             incident = self.rows.get(("incident", target.first["incident"])) if target else None
-            if incident and self.fields_of(incident).get("state") == "closed":
+            if incident and fields_of(incident).get("state") == "closed":
                 self.meetings.add((incident.id, "state", dot))
 
     def _standing(self, key: Key, dot: str) -> Fact:
@@ -426,65 +399,15 @@ class Model:
         fact = self.rows.get(("person", actor))
         if fact is None or fact.removed:
             return []
-        return self.fields_of(fact).get("roles") or []
-
-    # --- Folding one field --------------------------------------------------------------------
-
-    def every_write(self, fact: Fact, name: str) -> list[Wrote]:
-        first = Wrote(
-            fact.dot, fact.stamp, fact.actor, fact.authority, fact.first.get(name), frozenset()
-        )
-        return [first, *fact.writes.get(name, ())]
-
-    def heads(self, writes: list[Wrote]) -> list[Wrote]:
-        """The writes that no author of another one had on the screen, and none wrote over."""
-        seen = set().union(*(one.seen for one in writes))
-        return [one for one in writes if one.dot not in seen and not _rewritten(one, writes)]
-
-    def stands(self, fact: Fact, name: str) -> tuple[Any, bool]:
-        """The value that must stand, and whether a person must still decide."""
-        writes = self.every_write(fact, name)
-        policy = ENTITIES[fact.entity].fields[name].policy
-        heads = self.heads(writes)
-        if policy in (Policy.FIXED_ONCE, Policy.APPEND_ONLY):
-            return min(writes, key=lambda one: (one.stamp, one.dot)).value, False
-        if all(one.value == heads[0].value for one in heads):
-            return heads[0].value, False
-        if policy is Policy.MANUAL:
-            return self._undisputed(writes, heads), True
-        if policy is Policy.AUTHORITY:
-            return max(heads, key=lambda one: (one.authority, one.stamp, one.dot)).value, False
-        if policy is Policy.HIGHEST:
-            return max(heads, key=lambda one: (_height(one.value), one.stamp, one.dot)).value, False
-        return max(heads, key=lambda one: (one.stamp, one.dot)).value, False
-
-    def _undisputed(self, writes: list[Wrote], heads: list[Wrote]) -> Any:
-        """The newest value that every rival's author had seen."""
-        shared = frozenset.intersection(*(self._behind(one, writes) for one in heads))
-        known = [one for one in writes if one.dot in shared]
-        if known:
-            return max(known, key=lambda one: (one.stamp, one.dot)).value
-        return min(writes, key=lambda one: (one.stamp, one.dot)).value
-
-    def _behind(self, one: Wrote, writes: list[Wrote]) -> frozenset[str]:
-        return one.seen - {one.dot}
-
-    def fields_of(self, fact: Fact) -> dict[str, Any]:
-        fields = dict(fact.first)
-        for name in fact.writes:
-            if name in ENTITIES[fact.entity].fields:
-                fields[name] = self.stands(fact, name)[0]
-            else:
-                fields[name] = fact.writes[name][-1].value
-        return fields
+        return fields_of(fact).get("roles") or []
 
     def _expect_conflict(self, fact: Fact, name: str, dot: str) -> None:
         if name not in ENTITIES[fact.entity].fields or name in self.unsettled_fields(fact):
             return
-        heads = self.heads(self.every_write(fact, name))
-        rivals = any(one.value != heads[0].value for one in heads)
-        if rivals and any(one.dot == dot for one in heads):
-            dots = sorted(one.dot for one in heads)
+        sides = heads(every_write(fact, name))
+        rivals = any(one.value != sides[0].value for one in sides)
+        if rivals and any(one.dot == dot for one in sides):
+            dots = sorted(one.dot for one in sides)
             self._expect_row("conflict", short_hash([fact.entity, fact.id, name, dots]))
             self.count(f"conflict_{ENTITIES[fact.entity].fields[name].policy}")
 
@@ -562,7 +485,7 @@ class Model:
             raise Broken("resurrected", f"{key}")
         if fact.removed:
             return
-        wanted = self.fields_of(fact)
+        wanted = fields_of(fact)
         for name in self.unsettled_fields(fact):
             wanted[name] = doc["fields"].get(name)
         if doc["fields"] != wanted:
@@ -572,7 +495,7 @@ class Model:
                 if doc["fields"].get(name) != wanted.get(name)
             }
             raise Broken("wrong_winner", f"{key} {wrong}")
-        open = {name for name in fact.writes if self._is_open(fact, name)}
+        open = {name for name in fact.writes if is_open(fact, name)}
         if (set(doc["open"]) ^ open) - self.unsettled_fields(fact):
             raise Broken("wrong_open", f"{key} has {sorted(doc['open'])}, wanted {sorted(open)}")
 
@@ -591,9 +514,6 @@ class Model:
     def _is_missing(self, dot: str) -> bool:
         line = self.log.get(dot)
         return line is None or (dot in self.stood and line.verdict not in ("applied", "merged"))
-
-    def _is_open(self, fact: Fact, name: str) -> bool:
-        return name in ENTITIES[fact.entity].fields and self.stands(fact, name)[1]
 
     def _move(self, key: Key, doc: dict[str, Any]) -> None:
         """Keep the index of who sees what."""
@@ -673,11 +593,6 @@ def _sets(changes: list[dict[str, Any]]) -> str:
     )
 
 
-def _height(level: Any) -> int:
-    """How grave a level is, "I" the most; nothing is the least."""
-    return {"I": 4, "II": 3, "III": 2, "IV": 1}.get(level, 0)
-
-
 def _kept(history: list[dict[str, Any]] | None, dot: str) -> dict[str, Any]:
     """What the server keeps of a write of a field."""
     kept = next((one for one in history or () if one["dot"] == dot), None)
@@ -693,13 +608,6 @@ def _digest(doc: dict[str, Any]) -> int:
     }
     digest = hashlib.sha256(text_of([doc["entity"], doc["id"], body]).encode()).digest()
     return int.from_bytes(digest[:8], "big")
-
-
-def _rewritten(one: Wrote, writes: list[Wrote]) -> bool:
-    """True when the same person wrote it anew later on, in the same lane of the same device."""
-    lane, n = one.dot.rsplit("/", 1)
-    later = (other.dot.rsplit("/", 1) for other in writes if other.actor == one.actor)
-    return any(where == lane and int(number) > int(n) for where, number in later)
 
 
 def _fits(kept: str, dot: str, claimed: str, received: int) -> str:

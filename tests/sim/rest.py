@@ -92,11 +92,11 @@ def check_rest(world: World) -> None:
     for dot, line in world.model.log.items():
         if line.verdict == "held":
             raise Broken("liveness", f"{dot} is still held")
-    check_late_sticks(world.ferry)
     for handset in world.handsets:
         if not handset.gone and not handset.revoked:
             _check_refused(world, handset)
             _check_device(world, handset)
+    check_late_sticks(world.ferry)
 
 
 def scan(world: World) -> None:

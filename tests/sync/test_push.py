@@ -164,6 +164,40 @@ def test_someone_elses_session_is_refused():
     assert verdict(known(*target()), one) == ("refused", Code.ACTOR)
 
 
+def opened(n):
+    """The centre opens a further round."""
+    fields = {
+        "target": "t1",
+        "directive": "d1",
+        "unit": "u1",
+        "round": n,
+        "at": NOW,
+        "reason": "redo",
+        "note": "x",
+    }
+    return arrival("lead", 0, n, "target.send_back", Change("create", "round", f"r{n}", fields))
+
+
+@pytest.mark.parametrize("round", [2, 3])
+def test_what_is_of_a_round_that_a_restore_lost_waits_for_it(round):
+    one = arrival("phone", 0, 1, "target.step", step("signed", round=round))
+    assert verdict(known(*target()), one) == ("refused", Code.FIELD)
+    world = known(*target())
+    world.restored = True
+    held = judge(world, one).entries[0].verdict
+    assert (held.verdict, held.detail) == ("held", f"target/t1/round/{round}")
+    world.held = [Held(one, held.detail, NOW)]
+    released = [judge(world, opened(n)).released for n in range(2, round + 1)]
+    assert [len(each) for each in released] == [0] * (round - 2) + [1]
+    assert released[-1][0].verdict.verdict == "applied"
+
+
+def test_a_round_that_comes_back_before_the_one_below_it_waits_for_that_one():
+    world = known(*target())
+    world.restored = True
+    assert judge(world, opened(3)).entries[0].verdict.detail == "target/t1/round/2"
+
+
 def test_concurrent_phone_numbers_are_both_kept_and_a_conflict_opens():
     """4.3#16"""
     world = known(*phone_rows())
