@@ -346,3 +346,43 @@ async def test_a_second_restore_to_an_older_backup_forks_lower(world):
     head = await world.engine.head()
     doc = await world.engine.store.read(lambda txn: txn.get("epoch", first))
     assert doc["fork"] == head.seq and head.epoch.startswith("2-")
+
+
+async def later_orders(world, count):
+    """The log grows by orders of no concern to unit u1."""
+    for n in range(count):
+        await world.order("u2", id=f"later{n}")
+
+
+async def test_what_was_not_yet_given_back_is_not_forgotten_by_a_second_restore(world):
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    copy = await backup(world)
+    await world.order("u1")
+    await phone.settle()
+    await restored(world, copy)
+    await phone.sync()  # It learns of the new log, and has offered nothing yet.
+    await later_orders(world, 9)
+    await restored(world, await backup(world))
+    await phone.settle()
+    assert await world.row("target", "d1-u1") is not None
+
+
+async def test_what_was_given_back_is_given_back_again_where_the_second_log_lost_it_too(world):
+    phone = await world.device("phone", "phone")
+    await phone.settle()
+    copy = await backup(world)
+    await world.order("u1")
+    await phone.settle()
+    await restored(world, copy)
+    await later_orders(world, 9)
+    second = await backup(world)
+    await phone.sync()
+    request = phone.replica.request(phone.signer.sign, world.time())
+    answer = (await phone.post(msgspec.json.encode(request))).content
+    told = replace(msgspec.json.decode(answer, type=SyncReply), pages=[], complete={}, snapshots=[])
+    phone.replica.receive(told, request, world.time())  # Answered, and nothing told anew yet.
+    assert phone.replica.offers == []
+    await restored(world, second)
+    await phone.settle()
+    assert await world.row("target", "d1-u1") is not None

@@ -96,8 +96,8 @@ BUGS = (
     Bug(
         "a verdict before the commit",
         "server.batch",
-        "await self._store.write(\n            lambda txn: _write(",
-        "await self._store.read(\n            lambda txn: _write(",
+        "await self._store.write(work)",
+        "await self._store.read(work)",
     ),
     Bug(
         "a stamp is believed however far ahead",
@@ -156,8 +156,8 @@ BUGS = (
     Bug(
         "rivals without a Conflict",
         "sync.conflict",
-        "if is_disputed(state) and any(head.dot == dot for head in state.heads):",
-        "if state.open and any(head.dot == dot for head in state.heads):",
+        "if is_disputed(state) and _sides(state) != _sides(wrote.before[name]):",
+        "if state.open and _sides(state) != _sides(wrote.before[name]):",
     ),
     Bug(
         "the centre's word weighs no more than another",
@@ -251,16 +251,40 @@ BUGS = (
         "NUMBERS_SKIPPED = 0\n",
     ),
     Bug(
-        "times of a lost log are held against a device",
-        "server.epoch",
-        '{**one, "top_ms": 0}',
-        "{**one}",
-    ),
-    Bug(
         "what comes again is judged by the times it brings itself",
         "server.epoch",
-        '"floor_ms": 0, "returning_until": NOT_HEARD_YET}',
-        '"floor_ms": 0, "returning_until": 0}',
+        '"returning_until": NOT_HEARD_YET}',
+        '"returning_until": 0}',
+    ),
+    Bug(
+        "what was said before the clock was set back is held against what is said after",
+        "server.lanes",
+        "        twice = _with_span(twice, span)\n",
+        "        _with_span(twice, span)\n",
+    ),
+    Bug(
+        "an edit that lies behind a rival ends the dispute",
+        "sync.conflict",
+        "        if is_disputed(state) and _sides(state) != _sides(wrote.after[name])\n",
+        "        if is_disputed(state)\n",
+    ),
+    Bug(
+        "a second restore forgets what was to be offered",
+        "sync.replica",
+        "        self.offers += [proof for dot",
+        "        self.offers = [proof for dot",
+    ),
+    Bug(
+        "what is of a round that a restore lost is refused",
+        "sync.rights",
+        "(_round_missing(known, change) and not known.restored)",
+        "_round_missing(known, change)",
+    ),
+    Bug(
+        "a removed row shows through unsent words",
+        "sync.overlay",
+        'if change.op == "create" or row.removed:',
+        'if change.op == "create":',
     ),
     Bug(
         "an order comes back without its incident",

@@ -32,6 +32,8 @@ class Handset(Struct):
     boots: int = 0
     revoked: bool = False
     gone: bool = False
+    spoilt: bool = False
+    """A row on its disk was damaged."""
     unsettled: dict[str, str] = field(default_factory=dict)
     own: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     shown: dict[Key, Any] = field(default_factory=dict)

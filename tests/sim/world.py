@@ -369,6 +369,8 @@ class World:
             handset, self.models[held.epoch], held, self.told
         )
         self.states["bad_pair"] += bool(held.bad)
+        if held.bad and not handset.spoilt:
+            raise Broken("bad_for_nothing", f"{handset.life} mistrusts {sorted(held.bad)[:3]}")
         if self.centre.serves():
             self._ask_for_a_foreign_part(handset)
         return "taken"
@@ -648,6 +650,7 @@ class World:
         if handset is None or key is None:
             return "nothing"
         handset.shown[key] = handset.device.inspect().rows[key]
+        handset.spoilt = True
         self.faults["row_corrupted"] += 1
         return "/".join(key)
 
