@@ -18,7 +18,7 @@ from schema.scopes import scopes_of
 from schema.versions import BLOB_BYTES_MAX, DAY_MS, MINUTE_MS
 from schema.wire import Row
 from server.errors import Fault
-from server.store.protocol import Doc, Read, Span, Store, Txn, walk_kind
+from server.store.protocol import Doc, Read, Store, Txn, walk_kind
 from sync.mutation import split_dot
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -272,9 +272,7 @@ def note_photos(txn: Txn, row: Row) -> None:
 
 
 def index_photos(txn: Txn) -> None:
-    """A database of an earlier version lists the rows of a photo whoever wrote them; once."""
-    if txn.some(Span(NAMES, ""), 0, 1):
-        return
+    """The rows that name a photo are listed by it: an earlier version kept them in one record."""
     for _, named in walk_kind(txn, "photo"):
         keys = [(entity, id) for entity, id in named["rows"]]
         for stored in txn.rows(keys).values():

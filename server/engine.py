@@ -11,19 +11,16 @@ from schema.codes import Code
 from schema.versions import DAY_MS, GONE_MS, MINUTE_MS, PROTOCOL_VERSION
 from schema.wire import Change, SyncReply, SyncRequest, Verdict
 from server.batch import Batcher, Job, keep_words
-from server.blobs import index_photos
 from server.clock import Clock, Watch
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
 from server.fleet import DeviceSeen, Fleet
-from server.held import index_held
-from server.holders import index_holders
 from server.ids import uuid7
+from server.indexes import make_indexes
 from server.lanes import Came, is_news, note_numbers, note_return
 from server.live import Hub
 from server.loading import session_of
-from server.machines import list_machines
 from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of
 from server.numbers import numbered
 from server.offers import OFFERS_MAX, checked_offers, note_seen
@@ -32,7 +29,6 @@ from server.shelves import unproven_shelf
 from server.snapshots import FolderShelf, Snapshots
 from server.store.protocol import Head, Store, Txn
 from server.verify import SYSTEM, SYSTEM_ACTOR, Checked, chained, received
-from server.waiting import list_anew
 from sync.outbox import FINAL
 from sync.rows import base_of
 from sync.stamp import is_off
@@ -79,11 +75,7 @@ class Engine:
         def work(txn: Txn) -> str:
             doc = txn.get("node", "self") or {"replica": uuid7(clock())}
             txn.put("node", "self", doc)
-            index_held(txn)
-            list_anew(txn)
-            index_holders(txn)
-            index_photos(txn)
-            list_machines(txn)
+            make_indexes(txn)
             replica: str = doc["replica"]
             return replica
 

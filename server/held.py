@@ -63,11 +63,10 @@ def waiting_of(txn: Read, replica: str) -> int:
 
 
 def index_held(txn: Txn) -> None:
-    """A database of an earlier version keeps what waits without saying for what."""
-    if txn.count("need", "") == 0:
-        for dot, doc in txn.find("held").items():
-            txn.put("need", _by_need(doc["need"], dot), {"dot": dot})
-            txn.put("since", _by_age(doc["since"], dot), {"dot": dot})
+    """What waits is found by what it waits for, and by its age."""
+    for dot, doc in txn.find("held").items():
+        txn.put("need", _by_need(doc["need"], dot), {"dot": dot})
+        txn.put("since", _by_age(doc["since"], dot), {"dot": dot})
 
 
 def _by_need(need: str, dot: str) -> str:

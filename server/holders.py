@@ -1,7 +1,7 @@
 """The devices of a person, found without a look at everybody's, and the scopes each is granted."""
 
 from schema.scopes import granted
-from server.store.protocol import Doc, Read, Span, Txn, walk_kind
+from server.store.protocol import Doc, Read, Txn, walk_kind
 
 REPLICA = "replica"
 _HOLDER = "holder"
@@ -20,10 +20,9 @@ def replicas_of(txn: Read, actor: str) -> dict[str, Doc]:
 
 
 def index_holders(txn: Txn) -> None:
-    """A database of an earlier version knows nobody's devices. Nothing is done in a later one."""
-    if not txn.some(Span(_HOLDER, ""), 0, 1):
-        for replica, doc in walk_kind(txn, REPLICA):
-            note_holder(txn, doc["actor"], replica)
+    """Everybody's devices are found by their holder."""
+    for replica, doc in walk_kind(txn, REPLICA):
+        note_holder(txn, doc["actor"], replica)
 
 
 def standing(doc: Doc) -> tuple[str, ...]:

@@ -42,11 +42,8 @@ def is_listed(entity: str) -> bool:
     return entity in ORDERS or entity == CONFLICT
 
 
-def list_machines(txn: Txn) -> None:
-    """A database of an earlier version lists nothing yet. Nothing is done where a list is kept."""
-    if txn.get(OPEN, ""):
-        return
-    txn.put(OPEN, "", {"listed": True})
+def index_machines(txn: Txn) -> None:
+    """What counts of every machine is listed."""
     for entity in (*ORDERS, CONFLICT):
         list_newest(txn, (stored.row for stored in txn.walk(entity)))
 

@@ -156,10 +156,8 @@ def prove(txn: Txn, dots: Iterable[str]) -> None:
                 list_beside(txn, SEEN, found["of"], doc)
 
 
-def list_anew(txn: Txn) -> None:
-    """A database of an earlier version lists nothing yet. Nothing is done where a list is kept."""
-    if txn.some(Span(_PLACE, ""), 0, 1):
-        return
+def index_waiting(txn: Txn) -> None:
+    """All that waits for a person, or was decided by one, is listed."""
     for entity in (CONFLICTS, QUARANTINE, LOST):
         for stored in txn.walk(entity):
             decided_at = stored.row.fields.get("decided_at")

@@ -17,7 +17,6 @@ from server.blobs import (
     drop_stale,
     note_whole,
 )
-from server.engine import Engine
 from server.errors import Fault
 from server.store.sqlite import SqliteTxn
 from tests.server.test_blob import PHOTO, SHA, SIZE, create, feedback, ready, send, upload
@@ -148,5 +147,5 @@ async def test_photos_of_an_earlier_version_are_still_read_by_who_may(world):
 
     await world.engine.store.write(as_before)
     assert (await asked(mate)).status_code == 404
-    await Engine.open(world.engine.store, world.time, world.engine.config)
+    await world.reopened_without_indexes()
     assert (await asked(mate)).content == PHOTO

@@ -3,7 +3,6 @@
 import pytest
 
 from schema.wire import Change
-from server.engine import Engine
 from server.store.sqlite import SqliteTxn
 from tests.server.world import person, small_centre
 
@@ -77,6 +76,6 @@ async def test_devices_of_an_earlier_version_move_too(world):
             txn.delete("holder", key)
 
     await world.engine.store.write(forget)
-    world.engine = await Engine.open(world.engine.store, world.time, world.engine.config)
+    await world.reopened_without_indexes()
     await move(world, ["phone"], "u2")
     assert await unit_of(world, phone) == {"unit/u2"}

@@ -3,7 +3,6 @@
 import pytest
 
 from schema.wire import Change
-from server.engine import Engine
 from server.ids import uuid7
 from server.machines import NEWEST, OPEN, newest
 from server.web.views_register import machines
@@ -129,7 +128,7 @@ async def test_a_database_that_kept_no_lists_gets_them_when_it_is_opened(world):
 
     await store.write(forget)
     assert [*(await reads(world)).values()] == [[], [], []]
-    await Engine.open(store, world.time, world.engine.config)
+    await world.reopened_without_indexes()
     assert await reads(world) == before
 
 

@@ -8,7 +8,6 @@ from schema.wire import Change, Row, Verdict
 from schema.words import say
 from server.accounts import new_login
 from server.batch import keep_words
-from server.engine import Engine
 from server.offers import note_seen
 from server.shelves import STRANGERS
 from server.store.sqlite import SqliteTxn
@@ -19,7 +18,7 @@ from server.waiting import (
     QUARANTINE,
     SEEN,
     WORDS,
-    list_anew,
+    index_waiting,
     waiting_count,
 )
 from sync.mutation import void_id
@@ -242,7 +241,7 @@ async def test_a_database_that_kept_no_lists_gets_them_when_it_is_opened(world):
     before = await store.read(counts)
     await store.write(forget)
     assert await store.read(counts) == [0] * len(names)
-    await Engine.open(store, world.time, world.engine.config)
+    await world.reopened_without_indexes()
     assert await store.read(counts) == before == [3] * len(names)
-    await store.write(list_anew)
-    assert await store.read(counts) == before, "done once"
+    await store.write(index_waiting)
+    assert await store.read(counts) == before, "what stands in its place stays there"

@@ -136,6 +136,12 @@ class World:
         verdict = await self.engine.act(self.lead, "directive.issue", changes)
         assert verdict.verdict == "applied", verdict
 
+    async def reopened_without_indexes(self) -> None:
+        """The engine once more, on a database that does not say which indexes it has."""
+        store = self.engine.store
+        await store.write(lambda txn: txn.delete("node", "indexes"))
+        self.engine = await Engine.open(store, self.time, self.engine.config)
+
     async def row(self, entity: str, id: str):
         found = await self.engine.store.read(lambda txn: txn.rows([(entity, id)]))
         stored = found.get((entity, id))
