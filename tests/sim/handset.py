@@ -199,7 +199,7 @@ def check_verdicts(model: Model, asked: dict[str, str], verdicts: list[dict[str,
 
 def check_view(handset: Handset, model: Model, held: Held, told: Told) -> int:
     """A complete pair holds exactly what the centre had in it there; nothing else is held."""
-    wanted = _claimed(held, told)
+    wanted = _claimed(held, told, handset.spoilt)
     actual: dict[Pair, dict[Key, int]] = {pair: {} for pair in wanted}
     for key, row in held.rows.items():
         if row.removed:
@@ -220,14 +220,15 @@ def check_view(handset: Handset, model: Model, held: Held, told: Told) -> int:
     return len(wanted)
 
 
-def _claimed(held: Held, told: Told) -> dict[Pair, dict[Key, int]]:
-    """What each pair must hold that the device takes for complete."""
+def _claimed(held: Held, told: Told, spoilt: bool) -> dict[Pair, dict[Key, int]]:
+    """What each pair must hold that is complete: a digest that finds fault with it shows why."""
+    unsure = held.unsure if spoilt else held.unsure - held.bad
     wanted: dict[Pair, dict[Key, int]] = {}
     for scope, lanes in held.cursors.items():
         for lane, seq in lanes.items():
             pair = (scope, int(lane))
             rows = told.get((held.epoch, seq), {}).get(pair)
-            if rows is not None and pair not in held.unsure:
+            if rows is not None and pair not in unsure:
                 wanted[pair] = rows
     return wanted
 
