@@ -18,7 +18,8 @@ from schema.policies import Policy
 from schema.tags import Tag
 
 CONTRACT = "pwa/src/core/contract.ts"
-TABLES = "pwa/src/core/tables.ts"
+ROWS = "pwa/src/core/entities.ts"
+ACTS = "pwa/src/core/intents.ts"
 WIDTH = 120
 
 OF_THE_CENTRE = {
@@ -26,6 +27,8 @@ OF_THE_CENTRE = {
     *("CLOCK_OFF_MS_MAX", "HELD_MS", "GONE_MS"),
 }
 """Limits that no app asks for."""
+
+WordSet = tuple[str, str, Iterable[str]]
 
 HEAD = """\
 /** Emitted from schema/ by `python3 run.py emit`; never edit it by hand, a test would tell. */
@@ -37,7 +40,7 @@ export type Value = any;
 /** `{scope: {lane: seq}}`; a lane that is not named starts at 0. */
 export type Cursors = Record<string, Record<string, number>>;
 """
-TABLE_TYPES = """\
+ROW_TYPES = """\
 export interface FieldSpec {
   policy: Policy;
   kind: Kind;
@@ -57,7 +60,8 @@ export interface EntitySpec {
   safety: boolean;
   fields: Readonly<Record<string, FieldSpec>>;
 }
-
+"""
+ACT_TYPES = """\
 export interface IntentSpec {
   lane: number;
   roles: readonly Role[];
@@ -73,7 +77,7 @@ export interface IntentSpec {
 
 def emit_all() -> dict[str, str]:
     """Every emitted file: path from the repository's root → text. The same text every time."""
-    return {CONTRACT: contract(), TABLES: tables(), REFERENCE: reference()}
+    return {CONTRACT: contract(), ROWS: rows(), ACTS: acts(), REFERENCE: reference()}
 
 
 def contract() -> str:
@@ -81,9 +85,41 @@ def contract() -> str:
     return "\n".join([HEAD, limits(), VALUE, *map(interface, structs())])
 
 
-def tables() -> str:
-    """What the words mean: the closed sets of them, and what may be written where, and by whom."""
-    return "\n".join([HEAD, *names(), TABLE_TYPES, *specs()])
+def rows() -> str:
+    """What rows there are, what their fields may hold, and who is shown them."""
+    sets: list[WordSet] = [
+        ("POLICIES", "Policy", Policy),
+        ("KINDS", "Kind", KINDS),
+        ("ENTITY_NAMES", "EntityName", ENTITIES),
+        ("DEVICE_KIND_NAMES", "DeviceKindName", scopes.DEVICE_KINDS),
+    ]
+    entities = constant(
+        "ENTITIES",
+        {name: entity_table(entity) for name, entity in ENTITIES.items()},
+        type_name="Readonly<Record<string, EntitySpec>>",
+    )
+    return "\n".join([HEAD, *closed_sets(sets), ROW_TYPES, entities])
+
+
+def acts() -> str:
+    """What people may do, and what they may be told of it."""
+    sets: list[WordSet] = [
+        ("CODES", "Code", Code),
+        ("TAGS", "Tag", Tag),
+        ("ROLES", "Role", roles.Role),
+        ("INTENT_NAMES", "IntentName", intents.INTENTS),
+        ("STEPS", "StepName", steps.STEPS),
+        ("ROUTES", "Route", steps.ROUTES),
+        ("URGENCIES", "Urgency", clocks.URGENCIES),
+    ]
+    table = {
+        name: {"lane": one.lane, "roles": one.roles, "writes": one.writes}
+        | {"reach": one.reach, "only": one.only, "any_lane": one.any_lane}
+        for name, one in intents.INTENTS.items()
+    }
+    ranks = constant("RANKS", steps.RANKS, type_name="Readonly<Record<string, number>>")
+    every = constant("INTENTS", table, type_name="Readonly<Record<string, IntentSpec>>")
+    return "\n".join([HEAD, *closed_sets(sets), ACT_TYPES, ranks, every])
 
 
 def limits() -> str:
@@ -94,48 +130,14 @@ def limits() -> str:
     )
 
 
-def names() -> list[str]:
-    """The closed sets of words, each as a list and as a union type."""
-    sets: list[tuple[str, str, Iterable[str]]] = [
-        ("CODES", "Code", Code),
-        ("TAGS", "Tag", Tag),
-        ("POLICIES", "Policy", Policy),
-        ("KINDS", "Kind", KINDS),
-        ("ROLES", "Role", roles.Role),
-        ("ENTITY_NAMES", "EntityName", ENTITIES),
-        ("INTENT_NAMES", "IntentName", intents.INTENTS),
-        ("STEPS", "StepName", steps.STEPS),
-        ("ROUTES", "Route", steps.ROUTES),
-        ("URGENCIES", "Urgency", clocks.URGENCIES),
-        ("DEVICE_KIND_NAMES", "DeviceKindName", scopes.DEVICE_KINDS),
-    ]
+def closed_sets(sets: Iterable[WordSet]) -> list[str]:
+    """Each as a list and as a union type."""
     return [closed_set(name, type_name, list(words)) for name, type_name, words in sets]
 
 
 def closed_set(name: str, type_name: str, words: list[str]) -> str:
     listed = constant(name, [str(word) for word in words], " as const")
     return f"{listed}export type {type_name} = (typeof {name})[number];\n"
-
-
-def specs() -> list[str]:
-    """What a field may hold, and who may mean what."""
-    return [
-        constant("RANKS", steps.RANKS, type_name="Readonly<Record<string, number>>"),
-        constant(
-            "ENTITIES",
-            {name: entity_table(entity) for name, entity in ENTITIES.items()},
-            type_name="Readonly<Record<string, EntitySpec>>",
-        ),
-        constant(
-            "INTENTS",
-            {
-                name: {"lane": one.lane, "roles": one.roles, "writes": one.writes}
-                | {"reach": one.reach, "only": one.only, "any_lane": one.any_lane}
-                for name, one in intents.INTENTS.items()
-            },
-            type_name="Readonly<Record<string, IntentSpec>>",
-        ),
-    ]
 
 
 def entity_table(entity: Entity) -> dict[str, Any]:

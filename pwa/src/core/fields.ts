@@ -10,7 +10,7 @@ import {
   TIME_MS_MIN,
   type Value,
 } from './contract.ts';
-import type { FieldSpec, Kind } from './tables.ts';
+import type { FieldSpec, Kind } from './entities.ts';
 
 const PHOTO_PARTS = new Set(['sha256', 'size', 'type', 'thumb']);
 const SHA256_LENGTH = 64;

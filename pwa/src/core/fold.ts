@@ -3,7 +3,7 @@
 import { byText } from './canonical.ts';
 import type { Row } from './contract.ts';
 import { RULE_RECALL_ARRIVED, RULE_RECALL_BLIND, recallRule } from './recall.ts';
-import { RANKS, STEPS, type StepName } from './tables.ts';
+import { RANKS, STEPS, type StepName } from './intents.ts';
 
 export const FIRST_ROUND = 1;
 

@@ -9,7 +9,7 @@ import { byText, canonical } from './canonical.ts';
 import { DRIFT_MS_MAX, type Value } from './contract.ts';
 import { splitDot } from './mutation.ts';
 import { decodeStamp } from './stamp.ts';
-import type { Policy } from './tables.ts';
+import type { Policy } from './entities.ts';
 
 /** One write of one field: who wrote it, on what it was based, and what it says. */
 export interface Write {

@@ -4,7 +4,8 @@ import { CHANGES_PER_MUTATION_MAX, LANES, type Change, type Mutation } from './c
 import { holds, isAscii, isPlain } from './fields.ts';
 import { sha256Hex } from './sha256.ts';
 import { decodeStamp } from './stamp.ts';
-import { ENTITIES, INTENTS, type Code, type EntitySpec } from './tables.ts';
+import { ENTITIES, type EntitySpec } from './entities.ts';
+import { INTENTS, type Code } from './intents.ts';
 
 /** `prev` of the first mutation of a lane. */
 export const FIRST_PREV = '';

@@ -1,7 +1,7 @@
 /** A recall meets work done without knowing of it: rules 1 to 3 of the conflict table. */
 
 import type { Value } from './contract.ts';
-import { RANKS } from './tables.ts';
+import { RANKS } from './intents.ts';
 
 export const RULE_RECALL_SIGNED = '4.3#1';
 export const RULE_RECALL_BLIND = '4.3#2';

@@ -18,7 +18,8 @@ import { reached } from './pull.ts';
 import { baseOf, keyOf, type Key } from './rows.ts';
 import { sha256Hex, utf8 } from './sha256.ts';
 import { encodeStamp, nextStamp, type Stamp } from './stamp.ts';
-import { ENTITIES, INTENTS } from './tables.ts';
+import { ENTITIES } from './entities.ts';
+import { INTENTS } from './intents.ts';
 
 /** The part of a device's identity that every mutation names. */
 export interface Author {

@@ -1,7 +1,7 @@
 /** Rows as a device holds them: their keys, and the dots that an author who sees one names as base. */
 
 import type { Row, Value } from './contract.ts';
-import { ENTITIES } from './tables.ts';
+import { ENTITIES } from './entities.ts';
 
 /** `entity/id`. */
 export type Key = string;

@@ -1,7 +1,7 @@
 /** Requests to the centre: with the device's token, bounded in time, and with errors that have a code. */
 
 import type { Problem } from '../core/contract.ts';
-import { CODES, type Code } from '../core/tables.ts';
+import { CODES, type Code } from '../core/intents.ts';
 import type { Ports } from './ports.ts';
 
 export const REQUEST_MS_MAX = 30_000;

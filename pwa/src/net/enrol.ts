@@ -1,7 +1,8 @@
 /** Enrolment: a one-time code and a fresh key become a replica with its identity, token and session. */
 
 import type { EnrolReply, EnrolRequest } from '../core/contract.ts';
-import { DEVICE_KIND_NAMES, type DeviceKindName, type Role } from '../core/tables.ts';
+import { DEVICE_KIND_NAMES, type DeviceKindName } from '../core/entities.ts';
+import type { Role } from '../core/intents.ts';
 import type { Store } from '../store/store.ts';
 import type { Api } from './api.ts';
 import type { CorrectedClock } from './clock.ts';

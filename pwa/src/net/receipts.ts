@@ -8,7 +8,7 @@ import { roundOf } from '../core/fold.ts';
 import { Refusal } from '../core/mutation.ts';
 import type { Saved } from '../core/outbox.ts';
 import { keyOf, splitKey, type Key } from '../core/rows.ts';
-import { INTENTS } from '../core/tables.ts';
+import { INTENTS } from '../core/intents.ts';
 import type { SaveRequest } from '../store/save.ts';
 import type { Store } from '../store/store.ts';
 import type { Identity } from './types.ts';

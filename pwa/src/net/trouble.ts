@@ -1,5 +1,5 @@
 /** Why something failed, in one word that a screen can say. */
-import type { Code } from '../core/tables.ts';
+import type { Code } from '../core/intents.ts';
 import { isFull } from '../store/guard.ts';
 import { ProblemError, Unreachable } from './api.ts';
 

@@ -1,13 +1,15 @@
 /** What the screens see of the device: the types of the facade in `device.ts`. */
 
 import type { Mutation, Row, Value } from '../core/contract.ts';
-import type { Code, DeviceKindName, IntentName, Role, Tag } from '../core/tables.ts';
+import type { DeviceKindName } from '../core/entities.ts';
+import type { Code, IntentName, Role, Tag } from '../core/intents.ts';
 import type { OwedPhoto } from '../store/blobs.ts';
 import type { Trouble } from './trouble.ts';
 
 export type { Trouble };
 export type { Change, Row, Value } from '../core/contract.ts';
-export type { Code, EntityName, IntentName } from '../core/tables.ts';
+export type { EntityName } from '../core/entities.ts';
+export type { Code, IntentName } from '../core/intents.ts';
 
 /** Who this device is and for whom it speaks; given by enrolment, kept on disk. */
 export interface Identity {

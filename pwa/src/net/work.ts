@@ -3,7 +3,7 @@
 import { PROTOCOL_VERSION } from '../core/contract.ts';
 import type { Saved } from '../core/outbox.ts';
 import type { Key } from '../core/rows.ts';
-import type { Code } from '../core/tables.ts';
+import type { Code } from '../core/intents.ts';
 import type { TabChannel } from '../store/channel.ts';
 import type { Store } from '../store/store.ts';
 import { ProblemError, Unreachable, type Api } from './api.ts';

@@ -2,7 +2,7 @@
 import { Refusal } from '../core/mutation.ts';
 import { NO_TIP, type Saved, type Tip } from '../core/outbox.ts';
 import { numbered, savedOf, type Author, type Intention } from '../core/replica.ts';
-import { INTENTS } from '../core/tables.ts';
+import { INTENTS } from '../core/intents.ts';
 import type { Database, OutboxRecord } from './database.ts';
 import { owe, type Numbered } from './owing.ts';
 import { isIntact, stampOf, tipKey } from './shelves.ts';

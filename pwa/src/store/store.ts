@@ -7,7 +7,7 @@ import { asText, ofText, total } from '../core/digest.ts';
 import { pairKey, type PairKey } from '../core/pairs.ts';
 import { savedOf } from '../core/replica.ts';
 import { keyOf, type Key } from '../core/rows.ts';
-import { TAGS } from '../core/tables.ts';
+import { TAGS } from '../core/intents.ts';
 import { asking, type Asking } from './asking.ts';
 import { BlobShelf, owedOf, type OwedPhoto } from './blobs.ts';
 import { NO_CHANNEL, type TabChannel } from './channel.ts';

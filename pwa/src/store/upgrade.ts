@@ -5,7 +5,7 @@ import { LANES, type Verdict } from '../core/contract.ts';
 import { asText, ofText, total } from '../core/digest.ts';
 import { pairKey, type PairKey } from '../core/pairs.ts';
 import { wholeRow } from '../core/rows.ts';
-import { ENTITIES } from '../core/tables.ts';
+import { ENTITIES } from '../core/entities.ts';
 import { closed, isRow } from './closing.ts';
 import type { AwaitingRecord, RefusedRecord, RowRecord, StagedRecord } from './database.ts';
 import { AT_REST } from './standing.ts';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Row } from '../../src/core/contract.ts';
 import { progressOf, roundOf, type Facts } from '../../src/core/fold.ts';
-import { STEPS } from '../../src/core/tables.ts';
+import { STEPS } from '../../src/core/intents.ts';
 import { CLOCKS, NO_FACTS, T, row } from '../store/world.ts';
 
 const DIRECTIVE = row('directive', 'd1', 1, { urgency: 'flash', at: T, clocks: CLOCKS.flash, version: 1 });

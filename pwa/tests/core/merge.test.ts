@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { resolve, type Write } from '../../src/core/merge.ts';
-import { POLICIES } from '../../src/core/tables.ts';
+import { POLICIES } from '../../src/core/entities.ts';
 
 const REPLICAS = ['a', 'b', 'c'];
 const CHOICES = ['x', 'y'];

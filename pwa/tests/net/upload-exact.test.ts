@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { BLOB_CHUNK_BYTES_MAX, type Change } from '../../src/core/contract.ts';
-import type { IntentName } from '../../src/core/tables.ts';
+import type { IntentName } from '../../src/core/intents.ts';
 import { Api } from '../../src/net/api.ts';
 import type { Device } from '../../src/net/device.ts';
 import { Uploader } from '../../src/net/upload.ts';

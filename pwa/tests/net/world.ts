@@ -6,7 +6,7 @@ import { vi } from 'vitest';
 import type { EnrolReply, Mutation, Page, Proof, Row, SyncReply, Value, Verdict } from '../../src/core/contract.ts';
 import { dotOf, hashOf, signingText } from '../../src/core/mutation.ts';
 import { utf8 } from '../../src/core/sha256.ts';
-import { ENTITIES } from '../../src/core/tables.ts';
+import { ENTITIES } from '../../src/core/entities.ts';
 import { Device } from '../../src/net/device.ts';
 import { gunzipInBrowser, type Happening, type Ports, type Socket } from '../../src/net/ports.ts';
 import { Disk, REPLICA, T, page, reply, row, verdict } from '../store/world.ts';

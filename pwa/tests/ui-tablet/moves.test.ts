@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { holds } from '../../src/core/fields.ts';
-import { ENTITIES, INTENTS } from '../../src/core/tables.ts';
+import { ENTITIES } from '../../src/core/entities.ts';
+import { INTENTS } from '../../src/core/intents.ts';
 import {
   filedBy,
   isRuledOut,

@@ -3,7 +3,7 @@
 import type { Row } from '../../src/core/contract.ts';
 import { parentOf } from '../../src/core/rows.ts';
 import { encodeStamp } from '../../src/core/stamp.ts';
-import type { EntityName } from '../../src/core/tables.ts';
+import type { EntityName } from '../../src/core/entities.ts';
 import type { Reader } from '../../src/ui/views/shared/order.ts';
 import { CLOCKS } from '../store/world.ts';
 

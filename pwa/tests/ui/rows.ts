@@ -1,7 +1,7 @@
 /** Orders as rows, for the tests of the screens: short to write, true to the contract. */
 
 import type { Row } from '../../src/core/contract.ts';
-import type { EntityName } from '../../src/core/tables.ts';
+import type { EntityName } from '../../src/core/entities.ts';
 import type { Order, Reader } from '../../src/ui/views/shared/order.ts';
 import { orderOf } from '../../src/ui/views/shared/order.ts';
 import { CLOCKS } from '../store/world.ts';

@@ -1,5 +1,5 @@
 /** The screens of each kind of device. A phone's come with the first load; the others are fetched once and cached. */
-import type { DeviceKindName } from '../../core/tables.ts';
+import type { DeviceKindName } from '../../core/entities.ts';
 import { screens as phone } from '../views/phone/index.ts';
 import type { Screens } from '../views/screens.ts';
 

@@ -2,7 +2,7 @@
 
 import type { Change, Row, Value } from '../../../core/contract.ts';
 import { byObserved, recent, ruledOut, whereabouts, type Position } from '../../../core/moves.ts';
-import type { EntityName } from '../../../core/tables.ts';
+import type { EntityName } from '../../../core/entities.ts';
 import { placeFields } from '../shared/acts.ts';
 import type { Fix } from '../shared/place.ts';
 

@@ -1,7 +1,8 @@
 /** What a person does with an order, as facts. Each resolves once it is on this device's disk. */
 
 import type { Change, Row } from '../../../core/contract.ts';
-import { RANKS, type EntityName, type IntentName, type StepName } from '../../../core/tables.ts';
+import type { EntityName } from '../../../core/entities.ts';
+import { RANKS, type IntentName, type StepName } from '../../../core/intents.ts';
 import type { Photo } from '../../../net/types.ts';
 import type { Order } from './order.ts';
 import type { Fix } from './place.ts';

@@ -1,5 +1,5 @@
 /** The feedback form without its looks: what a draft holds, what is offered, when it may be saved. */
-import { RANKS } from '../../../core/tables.ts';
+import { RANKS } from '../../../core/intents.ts';
 import type { FeedbackKind, Said } from './acts.ts';
 import { recalled, type Order } from './order.ts';
 import { stillHolds } from './place.ts';

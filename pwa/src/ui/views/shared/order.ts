@@ -2,7 +2,8 @@
 
 import type { Row } from '../../../core/contract.ts';
 import { overdue, progressOf, type Clock, type Facts, type Progress } from '../../../core/fold.ts';
-import { RANKS, type EntityName, type StepName } from '../../../core/tables.ts';
+import type { EntityName } from '../../../core/entities.ts';
+import { RANKS, type StepName } from '../../../core/intents.ts';
 
 /** The part of the device that orders are read from. */
 export interface Reader {

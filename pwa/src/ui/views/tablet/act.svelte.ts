@@ -1,7 +1,7 @@
 /** Writing from a screen: what went wrong is said in the words of the code, and an edit can be taken back. */
 import { basesOf } from '../../../core/replica.ts';
 import { keyOf, splitKey } from '../../../core/rows.ts';
-import type { EntityName } from '../../../core/tables.ts';
+import type { EntityName } from '../../../core/entities.ts';
 import type { Change, IntentName, Row, WriteOptions } from '../../../net/types.ts';
 import { app } from '../../app-state.svelte.ts';
 import { saveFailure } from '../../shell/failure.ts';

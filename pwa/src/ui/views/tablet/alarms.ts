@@ -1,5 +1,5 @@
 /** Which orders call out loud. Pure. */
-import { RANKS } from '../../../core/tables.ts';
+import { RANKS } from '../../../core/intents.ts';
 import type { Sound } from '../../alarm/alarm.ts';
 import type { Order } from '../shared/order.ts';
 

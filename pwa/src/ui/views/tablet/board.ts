@@ -1,7 +1,7 @@
 /** How the board sorts what concerns the unit. Pure but for the device it reads. */
 
 import type { Row } from '../../../core/contract.ts';
-import { RANKS } from '../../../core/tables.ts';
+import { RANKS } from '../../../core/intents.ts';
 import { finished, mustStop, type Order, type Reader } from '../shared/order.ts';
 
 export type Column = 'to_sign' | 'acting' | 'done';

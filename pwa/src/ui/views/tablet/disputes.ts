@@ -4,7 +4,7 @@ import type { Change, Row, Value } from '../../../core/contract.ts';
 import { byRuled } from '../../../core/moves.ts';
 import { baseOf, keyOf } from '../../../core/rows.ts';
 import { decodeStamp } from '../../../core/stamp.ts';
-import type { EntityName } from '../../../core/tables.ts';
+import type { EntityName } from '../../../core/entities.ts';
 import type { Reader } from '../shared/order.ts';
 
 /** One rival value and its author. `at` is by the author's device. */
