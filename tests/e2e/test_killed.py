@@ -267,7 +267,6 @@ def lives(playwright, centre, folder: Path, kind: str, seed: int, kills: int) ->
     return told(work, f"{kind} {seed}")
 
 
-@pytest.mark.long("killed")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("kind", "kills"), [("phone", 4), ("tablet", 2)])
 def test_a_browser_killed_mid_sync_loses_nothing(playwright, centre, tmp_path, kind, kills):
