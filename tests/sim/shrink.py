@@ -1,6 +1,7 @@
 """Makes a failing run small: fewer actions, plainer actions, fewer devices, the same promise."""
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 from msgspec.structs import replace
@@ -8,8 +9,15 @@ from msgspec.structs import replace
 from tests.sim.one import Outcome, replay
 from tests.sim.world import Action
 
-TRIES_MAX = 600
-FANCY = ("fault", "crash", "after", "room", "gate")
+TRIES_MAX = 6_000
+SMALL = 12
+"""A trace of so few actions is small enough to be read."""
+
+CHOICES = 8
+TOGETHER = ((2, 24), (3, 18))
+"""So many actions are left out together, from so few on: one may undo what the other did."""
+
+FANCY = ("fault", "crash", "after", "room", "gate", "lanes", "bytes")
 
 
 class _Tries:
@@ -37,8 +45,11 @@ def shrink(found: Outcome) -> Outcome:
     while tries.left > 0:
         before = _size(tries.best)
         _fewer_actions(tries)
+        _fewer_together(tries)
         _plainer_actions(tries)
         _fewer_devices(tries)
+        if _size(tries.best) == before and SMALL < len(tries.best.actions) <= 2 * SMALL:
+            _fewer_by_choice(tries)
         if _size(tries.best) == before:
             break
     return tries.best
@@ -77,6 +88,34 @@ def _drop_one(tries: _Tries, actions: list[Action], size: int) -> bool:
                 break
         at -= size
     return dropped
+
+
+def _fewer_together(tries: _Tries) -> None:
+    while tries.left > 0:
+        actions = tries.best.actions
+        choices = (
+            gone
+            for many, few in TOGETHER
+            if len(actions) <= few
+            for gone in combinations(range(len(actions)), many)
+        )
+        for gone in choices:
+            rest = [one for at, one in enumerate(actions) if at not in gone]
+            if tries.broken_by(tries.best.setup, rest):
+                break
+        else:
+            return
+
+
+def _fewer_by_choice(tries: _Tries) -> None:
+    """Without one action a later one may choose something else; let it choose again."""
+    for at in range(len(tries.best.actions)):
+        rest = [*tries.best.actions[:at], *tries.best.actions[at + 1 :]]
+        for one in range(at, len(rest)):
+            for choice in range(CHOICES if "r" in rest[one] else 0):
+                other = [*rest[:one], {**rest[one], "r": choice}, *rest[one + 1 :]]
+                if tries.broken_by(tries.best.setup, other):
+                    return
 
 
 def _later(actions: list[Action], ms: int) -> list[Action]:
