@@ -24,7 +24,7 @@ WIDTH = 120
 
 OF_THE_CENTRE = {
     *("PROTOCOL_OLDEST", "CONTRACT_HASH", "SECOND_MS", "BLOB_BYTES_MAX", "N_MAX"),
-    *("CLOCK_OFF_MS_MAX", "HELD_MS", "GONE_MS"),
+    *("DRIFT_MS_MAX", "CLOCK_OFF_MS_MAX", "HELD_MS", "GONE_MS"),
 }
 """Limits that no app asks for."""
 

@@ -134,8 +134,10 @@ class Engine:
         self, device: Device, request: SyncRequest, head: Head
     ) -> tuple[list[Verdict], dict[str, list[int]]]:
         push = received(device, request, head.realm)
-        if is_off(request.clock, self.clock()):
-            push.arrivals = [replace(one, clock_off=True) for one in push.arrivals]
+        now = self.clock()
+        flags = {"clock_off": is_off(request.clock, now), "returning": now < device.returning_until}
+        if any(flags.values()):
+            push.arrivals = [replace(one, **flags) for one in push.arrivals]
         verdicts: list[Verdict] = []
         missing: dict[str, list[int]] = {}
         waiting = request.outbox.count

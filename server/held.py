@@ -9,7 +9,7 @@ from sync.known import Arrival, Held
 from sync.rights import made_by, rounds_made
 from sync.stub import INCIDENT, SUMMARY
 
-FLAGS = ("released", "reoffered", "clock_off")
+FLAGS = ("released", "reoffered", "clock_off", "returning")
 """What is remembered of how a mutation came."""
 
 
@@ -43,7 +43,8 @@ def brought_by(arrival: Arrival) -> set[str]:
     """What others may wait for: the dot of a mutation, and the rows that it makes."""
     made = {"/".join(key) for key in made_by(arrival.mutation)}
     stubs = {f"{INCIDENT}/{id}" for entity, id in made_by(arrival.mutation) if entity == SUMMARY}
-    return {arrival.dot} | made | stubs | rounds_made(arrival.mutation)
+    rounds = rounds_made(arrival.mutation) if arrival.reoffered else set()
+    return {arrival.dot} | made | stubs | rounds
 
 
 def overdue(txn: Read, now_ms: int) -> dict[str, Doc]:

@@ -10,7 +10,7 @@ from server.store.protocol import Doc, Read, Txn
 from server.verify import Checked
 from sync.mutation import VOID
 from sync.numbers import asked_for, missing_after
-from sync.stamp import believed_ms, decode_stamp, surely_ms
+from sync.stamp import believed_ms, decode_stamp
 
 RETURN_MS_MAX = DAY_MS
 """So long may a device take to return after a restore, or to hear that our clock was set back."""
@@ -41,14 +41,13 @@ class Came(Struct, frozen=True):
 def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[int]]:
     """Remember which numbers of each lane came. Those that are missing, at most 500 a lane.
 
-    No time is kept that has not come by our own clock, nor one while the device still sends again
-    what a lost log knew.
+    No time is kept that has not come by our own clock, which may have been set back, nor one while
+    the device still sends again what a lost log knew.
     """
     doc = txn.get("replica", came.replica) or {}
     until = doc.get("returning_until", 0)
     returning = came.now_ms < until
     lanes: Doc = doc.get("lanes", {})
-    twice = told_twice(txn)
     numbers: dict[str, dict[int, int]] = {}
     for arrival, verdict in zip(came.part.arrivals, told, strict=True):
         if verdict.seq:
@@ -59,13 +58,14 @@ def note_numbers(txn: Txn, came: Came, told: list[Verdict]) -> dict[str, list[in
     for lane, times in numbers.items():
         past = lanes.get(lane, {"max": 0, "gaps": []})
         top, gaps = missing_after(past["max"], past["gaps"], times)
-        top_ms = surely_ms(twice, past.get("top_ms", 0))
-        top_ms = max(top_ms, times[top] if top > past["max"] else 0)
+        top_ms = max(past.get("top_ms", 0), times[top] if top > past["max"] else 0)
         lanes[lane] = {"max": top, "gaps": gaps, "top_ms": top_ms}
+    for one in lanes.values():
+        one["top_ms"] = min(one.get("top_ms", 0), came.now_ms)
     oldest = came.oldest or 0
     if returning or oldest > came.now_ms:
         oldest = 0
-    floor_ms = max(surely_ms(twice, doc.get("floor_ms", 0)), oldest)
+    floor_ms = min(max(doc.get("floor_ms", 0), oldest), came.now_ms)
     heard = {"lanes": lanes, "last_seen": came.now_ms, "floor_ms": floor_ms}
     until = until if came.waiting > 0 else 0
     txn.put("replica", came.replica, {**doc, **heard, "returning_until": until})
@@ -94,8 +94,8 @@ def note_clock(txn: Txn, told: Told, now_ms: int) -> Told:
     doc = txn.get("node", "clock") or {"since": 0, "latest": 0, "twice": []}
     before, twice = Told(doc["since"], doc["latest"]).then(told), doc["twice"]
     if now_ms < before.latest_ms - TOLD_AGAIN_MS:
-        span = [max(now_ms, before.since_ms), before.latest_ms + RETURN_MS_MAX, now_ms]
-        twice = _with_span(twice, span)
+        began_ms, back_ms = max(now_ms, before.since_ms), before.latest_ms - now_ms
+        twice = _with_span(twice, [began_ms, before.latest_ms + RETURN_MS_MAX, back_ms])
         before = Told(min(before.since_ms, now_ms), now_ms)
     told = before.and_now(now_ms)
     doc = {"since": told.since_ms, "latest": told.latest_ms, "twice": twice}
@@ -104,15 +104,17 @@ def note_clock(txn: Txn, told: Told, now_ms: int) -> Told:
 
 
 def _with_span(spans: list[list[int]], new: list[int]) -> list[list[int]]:
-    """These spans with one more, those that touch it joined to it."""
+    """These spans and one more, the newest last, with those that touch it in it."""
     joined = [one for one in spans if one[1] >= new[0] and one[0] <= new[1]]
     apart = [one for one in spans if one not in joined]
-    starts, ends, begins = zip(new, *joined, strict=True)
-    return sorted([*apart, [min(starts), max(ends), min(begins)]])[-SPANS_MAX:]
+    starts, ends, backs = zip(new, *joined, strict=True)
+    now_ms = new[1] - RETURN_MS_MAX - new[2]
+    back_ms = max(*backs, max(ends) - RETURN_MS_MAX - now_ms)
+    return [*apart, [min(starts), max(ends), back_ms]][-SPANS_MAX:]
 
 
 def told_twice(txn: Read) -> list[list[int]]:
-    """The hours that our clock told twice, as `[from, to, when they began again]`."""
+    """The hours that our clock told twice, as `[from, to, by how much it was set back]`."""
     doc = txn.get("node", "clock")
     return doc["twice"] if doc else []
 

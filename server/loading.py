@@ -32,7 +32,8 @@ def load_known(
     known = Known(dict(sessions), {}, {}, {}, centre=txn.head().centre)
     if not arrivals:
         return known
-    known.restored = txn.count("epoch", "") > 0
+    if txn.count("epoch", ""):
+        known.node = (txn.get("node", "self") or {}).get("replica", "")
     sound = [one for one in arrivals if one.fault is None]
     known.logged = txn.logged({one.dot for one in arrivals})
     known.lanes = _lanes(txn, sound)

@@ -217,7 +217,7 @@ def _set(known: Known, done: _Applied, change: Change, setting: _Setting) -> Non
     moment, author = setting.moment, setting.author
     write = Write(moment.dot, (), moment.stamp, author.actor, author.authority, None)
     base = setting.mutation.base.get("/".join(setting.stored.key), {})
-    wrote = set_fields(setting.stored, change, write, base, known.restored)
+    wrote = set_fields(setting.stored, change, write, base, known.node)
     row = replace(wrote.stored.row, arrived=moment.now_ms)
     done.rows[wrote.stored.key] = replace(wrote.stored, row=row)
     opened = found_by_write(wrote)

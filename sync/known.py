@@ -21,7 +21,8 @@ class Arrival(Struct, frozen=True):
     `sig` stands on the last of a run and proves all of it. `trusted` is the centre's own node,
     which may write server-only fields. `released` was quarantined and is let in by a person;
     `reoffered` came back from a device that is not its author, after a restore. `clock_off` came in
-    a push of a device whose own clock was wrong.
+    a push of a device whose own clock was wrong, `returning` one of a device that sends again what
+    a restored log may have lost.
     """
 
     mutation: Mutation
@@ -33,6 +34,7 @@ class Arrival(Struct, frozen=True):
     released: bool = False
     reoffered: bool = False
     clock_off: bool = False
+    returning: bool = False
     whole: Mutation | None = None
     """What this is a part of: all parts of it stand, or none does."""
 
@@ -115,8 +117,11 @@ class Known(Struct):
     """Quarantined mutations that this batch may release, by dot."""
 
     centre: str = ""
-    restored: bool = False
-    """The log was once cut by a restore, and may still get back what it lost."""
+    node: str = ""
+    """The replica by which the centre writes since its log was cut by a restore; else "".
+
+    What that log lost may still come back. Of this replica nobody can have seen a word in it.
+    """
 
     def of(self, entity: str, parent: str) -> list[Row]:
         """The rows of an entity under one parent."""

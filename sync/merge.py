@@ -10,7 +10,6 @@ from typing import Any
 from msgspec import Struct
 
 from schema.policies import Policy
-from schema.versions import DRIFT_MS_MAX
 from sync.canonical import canonical
 from sync.mutation import split_dot
 from sync.stamp import decode_stamp
@@ -64,9 +63,8 @@ def _seen(write: Write, known: dict[str, Write]) -> list[str]:
 
 
 def _may_have_seen(write: Write, one: Write) -> bool:
-    """Whoever sees a write has the server's time by then, of which its stamp may be ahead."""
-    wall_ms = decode_stamp(write.stamp).wall_ms
-    return decode_stamp(one.stamp).wall_ms <= wall_ms + DRIFT_MS_MAX
+    """Whoever sees a write is told the time, too: nobody's next stamp is of an earlier one."""
+    return decode_stamp(one.stamp).wall_ms <= decode_stamp(write.stamp).wall_ms
 
 
 def _chain(write: Write) -> tuple[tuple[str, int, str], int]:

@@ -164,7 +164,8 @@ def _brought(entry: Entry) -> set[str]:
     if entry.verdict.verdict == "held":
         return set()
     rows = {"/".join(stored.key) for _, stored in entry.wrote}
-    rounds = rounds_made(entry.arrival.mutation) if rows else set()
+    back = rows and entry.arrival.reoffered  # A round that is opened now is another one.
+    rounds = rounds_made(entry.arrival.mutation) if back else set()
     return {entry.arrival.dot} | rows | rounds
 
 

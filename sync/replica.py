@@ -332,12 +332,10 @@ class Replica:
         self._offer_again(fork)
         provable = set(self.proofs) | {saved.dot for saved in self.outbox}
         provable |= {one.saved.dot for one in self.sent}
-        told = {(row.entity, row.id) for row in self.unseen}
-        self.unseen += [
-            row
-            for key, row in self.rows.items()
-            if row.seq > fork and not row.removed and key not in told and not _dots(row) <= provable
-        ]
+        same, told = range(1, fork + 1), {(row.entity, row.id) for row in self.unseen}
+        lost = [row for row in self.rows.values() if not row.removed and row.seq not in same]
+        bare = [row for row in lost if not _dots(row) <= provable]
+        self.unseen += [row for row in bare if (row.entity, row.id) not in told]
         self.rows = {key: replace(row, seq=0) for key, row in self.rows.items()}
         self.cursors = {scope: {} for scope in self.cursors}
         self.staged, self.parts, self.restarting, self.bad = {}, {}, set(), set()

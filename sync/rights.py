@@ -40,7 +40,7 @@ def check_rights(known: Known, arrival: Arrival, session: Session) -> None:
             check_level(known, intent, change, session.roles)
         if not arrival.trusted and (names := server_only_fields(change)):
             raise Refusal(Code.SERVER_FIELD, names[0])
-        _check_round(known, change)
+        _check_round(known, arrival, change)
 
 
 def entitled(
@@ -104,7 +104,7 @@ def _unit_of_parent(known: Known, made: Made, key: Key) -> set[str | None]:
     return {stored.row.fields.get("unit")} if stored else set()
 
 
-def _check_round(known: Known, change: Change) -> None:
+def _check_round(known: Known, arrival: Arrival, change: Change) -> None:
     """A fact about a target names that target's order, unit and a round that there is."""
     fields = change.fields
     target = known.rows.get(("target", str(fields.get("target"))))
@@ -113,7 +113,8 @@ def _check_round(known: Known, change: Change) -> None:
     for name in ("directive", "unit"):
         if fields.get(name) != target.row.fields.get(name):
             raise Refusal(Code.FIELD, f"{change.entity}.{name}")
-    if fields["round"] < 1 or (_round_missing(known, change) and not known.restored):
+    may_be_lost = known.node and (arrival.returning or arrival.reoffered)
+    if fields["round"] < 1 or (_round_missing(known, change) and not may_be_lost):
         raise Refusal(Code.FIELD, f"{change.entity}.round")
     directive = known.rows.get(("directive", str(fields.get("directive"))))
     newest = directive.row.fields["version"] if directive else fields.get("version")
@@ -137,7 +138,7 @@ def round_of(target: str, n: int) -> str:
 
 
 def rounds_made(mutation: Mutation) -> set[str]:
-    """The rounds that a mutation opens, for others that may wait for them."""
+    """The rounds that a mutation opens, for others that may wait for one that was lost."""
     made = (one for (entity, _), one in made_by(mutation).items() if entity == "round")
     return {round_of(str(one.fields.get("target")), one.fields.get("round", 0)) for one in made}
 

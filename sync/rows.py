@@ -71,12 +71,13 @@ def set_fields(
     change: Change,
     write: Write,
     base: dict[str, tuple[str, ...]],
-    restored: bool = False,
+    node: str = "",
 ) -> Wrote:
     """Fold each changed field again with the new write among its writes; other fields stay.
 
     A base counts only as far as it names writes that are here; what else it names is kept as a
-    claim where the log was `restored` and may get them yet, and is nothing anywhere else.
+    claim where the log was restored, since when the centre writes by `node`, and may get them yet,
+    and is nothing anywhere else.
     """
     policies = ENTITIES[change.entity].fields
     history, before, after = dict(stored.history), {}, {}
@@ -85,8 +86,8 @@ def set_fields(
         here = {one.dot for one in first}
         named = base.get(name, ())
         seen = tuple(dot for dot in named if dot in here)
-        unmet = tuple(dot for dot in named if dot not in here)
-        claims = unmet[:CLAIMS_MAX] if restored else ()
+        unmet = (dot for dot in named if dot not in here and not dot.startswith(f"{node}/"))
+        claims = tuple(unmet)[:CLAIMS_MAX] if node else ()
         mine = replace(write, value=value, base=seen, claims=claims)
         writes = [*first, mine]
         if name in policies:

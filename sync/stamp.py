@@ -23,7 +23,7 @@ def decode_stamp(text: str) -> Stamp:
     """The stamp that `encode` wrote. ValueError when it is not one."""
     wall, counter, replica = text.split("-", 2)
     stamp = Stamp(int(wall, 16), int(counter, 16), replica)
-    if not replica or stamp.encode() != text:
+    if not replica or (len(wall), len(counter)) != (12, 4) or stamp.encode() != text:
         raise ValueError("not a stamp")
     return stamp
 
@@ -68,9 +68,9 @@ def believed_ms(claimed: Stamp, now_ms: int) -> int:
 
 
 def surely_ms(twice: list[list[int]], time_ms: int) -> int:
-    """The time; of hours that the server's clock told twice, when they began again.
+    """A time that a device stamped, taken back as far as the server's clock was set back then.
 
-    What was said before it was set back is not held against what is said after. `twice` holds
-    `[from, to, when they began again]`.
+    A device that had not heard of it was ahead by so much: what it said is not held against what it
+    says once it has. `twice` holds `[from, to, by how much]`.
     """
-    return next((begun for low, high, begun in twice if low <= time_ms <= high), time_ms)
+    return time_ms - next((back for low, high, back in twice if low <= time_ms <= high), 0)

@@ -368,6 +368,14 @@ async def test_what_was_not_yet_given_back_is_not_forgotten_by_a_second_restore(
     assert await world.row("target", "d1-u1") is not None
 
 
+async def answered_only(phone):
+    """A sync whose answer settles what was sent, and tells nothing anew yet."""
+    request = phone.replica.request(phone.signer.sign, phone.world.time())
+    answer = (await phone.post(msgspec.json.encode(request))).content
+    told = replace(msgspec.json.decode(answer, type=SyncReply), pages=[], complete={}, snapshots=[])
+    phone.replica.receive(told, request, phone.world.time())
+
+
 async def test_what_was_given_back_is_given_back_again_where_the_second_log_lost_it_too(world):
     phone = await world.device("phone", "phone")
     await phone.settle()
@@ -378,11 +386,33 @@ async def test_what_was_given_back_is_given_back_again_where_the_second_log_lost
     await later_orders(world, 9)
     second = await backup(world)
     await phone.sync()
-    request = phone.replica.request(phone.signer.sign, world.time())
-    answer = (await phone.post(msgspec.json.encode(request))).content
-    told = replace(msgspec.json.decode(answer, type=SyncReply), pages=[], complete={}, snapshots=[])
-    phone.replica.receive(told, request, world.time())  # Answered, and nothing told anew yet.
+    await answered_only(phone)
     assert phone.replica.offers == []
     await restored(world, second)
     await phone.settle()
     assert await world.row("target", "d1-u1") is not None
+
+
+async def seen_only(world):
+    return await world.engine.store.read(lambda txn: [*txn.find("seen_only")])
+
+
+async def test_a_row_that_was_reported_is_reported_again_where_the_report_is_lost_too(world):
+    phone, mate = await world.device("phone", "phone"), await world.device("phone", "phone")
+    await world.order("u1")
+    await phone.settle()
+    await mate.settle()
+    copy = await backup(world)
+    mate.step("signed")
+    await mate.settle()
+    await phone.settle()
+    await restored(world, copy)
+    await later_orders(world, 9)
+    second = await backup(world)
+    await phone.sync()
+    await answered_only(phone)
+    assert len(await seen_only(world)) == 1
+    await restored(world, second)
+    assert await seen_only(world) == []
+    await phone.settle()
+    assert len(await seen_only(world)) == 1

@@ -503,13 +503,19 @@ class Model:
         """Fields of which a write was seen by another one's author and is not here.
 
         It has not come yet, or it stood in a log that was lost and does not in this one: then what
-        its own author had seen cannot be told of who saw it.
+        its own author had seen cannot be told of who saw it. Or it came after what was based on it,
+        and seems to be of a later time: then nobody is believed to have seen it.
         """
         return {
             name
             for name, writes in fact.writes.items()
             if any(self._is_missing(dot) for one in writes for dot in one.seen)
+            or any(self._seems_later(one, two) for one in writes for two in writes)
         }
+
+    def _seems_later(self, seen: Wrote, other: Wrote) -> bool:
+        came_after = self.log[seen.dot].seq > self.log[other.dot].seq
+        return seen.dot in other.seen and came_after and seen.stamp[:12] > other.stamp[:12]
 
     def _is_missing(self, dot: str) -> bool:
         line = self.log.get(dot)

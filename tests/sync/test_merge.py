@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schema.policies import Policy
-from schema.versions import DRIFT_MS_MAX
 from sync.merge import HISTORY_MAX, Write, heads_of, is_disputed, resolve, trimmed
 
 POLICIES = [p for p in Policy if p is not Policy.APPEND_ONLY]
@@ -131,10 +130,10 @@ def test_what_is_kept_of_a_long_history_says_the_same_as_all_of_it(policy, write
     assert (state.live.value, state.open) == (whole.live.value, whole.open)
 
 
-@pytest.mark.parametrize("ahead_ms", [-1, 0, DRIFT_MS_MAX])
-def test_a_claim_counts_once_its_write_comes(ahead_ms):
-    """A restored log may get a write after one whose author had seen it, by a faster clock."""
-    seen = write(1, value="old", replica="z", stamp=f"{6 + ahead_ms:012x}-0001-z")
+@pytest.mark.parametrize("at_ms", [5, 6])
+def test_a_claim_counts_once_its_write_comes(at_ms):
+    """A restored log may get a write after one whose author had seen it in the same moment."""
+    seen = write(1, value="old", replica="z", stamp=f"{at_ms:012x}-0001-z")
     mine = write(1, value="new", replica="b", stamp=f"{6:012x}-0000-b")
     claiming = replace(mine, claims=(seen.dot,))
     assert heads_of([seen, mine]) == [mine, seen]
@@ -143,7 +142,7 @@ def test_a_claim_counts_once_its_write_comes(ahead_ms):
 
 
 def test_nobody_gets_ahead_of_a_write_that_was_made_later():
-    later = write(2, value="theirs", replica="a", stamp=f"{7 + DRIFT_MS_MAX:012x}-0000-a")
+    later = write(2, value="theirs", replica="a", stamp=f"{7:012x}-0000-a")
     forged = write(1, value="mine", replica="b", stamp=f"{6:012x}-0000-b")
     forged = replace(forged, claims=(later.dot,))
     assert heads_of([later, forged]) == [later, forged]

@@ -164,8 +164,8 @@ def test_someone_elses_session_is_refused():
     assert verdict(known(*target()), one) == ("refused", Code.ACTOR)
 
 
-def opened(n):
-    """The centre opens a further round."""
+def opened(n, reoffered=True):
+    """A further round, opened by the centre: of old, or now."""
     fields = {
         "target": "t1",
         "directive": "d1",
@@ -175,27 +175,54 @@ def opened(n):
         "reason": "redo",
         "note": "x",
     }
-    return arrival("lead", 0, n, "target.send_back", Change("create", "round", f"r{n}", fields))
+    change = Change("create", "round", f"r{n}", fields)
+    return replace(arrival("lead", 0, n, "target.send_back", change), reoffered=reoffered)
+
+
+def restored():
+    """An order in a log that was restored."""
+    world = known(*target())
+    world.node = "node2"
+    return world
 
 
 @pytest.mark.parametrize("round", [2, 3])
-def test_what_is_of_a_round_that_a_restore_lost_waits_for_it(round):
+def test_what_is_of_a_round_that_a_restore_lost_waits_until_that_comes_back(round):
     one = arrival("phone", 0, 1, "target.step", step("signed", round=round))
-    assert verdict(known(*target()), one) == ("refused", Code.FIELD)
-    world = known(*target())
-    world.restored = True
-    held = judge(world, one).entries[0].verdict
+    back = replace(one, returning=True)
+    assert verdict(known(*target()), back) == verdict(restored(), one) == ("refused", Code.FIELD)
+    world = restored()
+    held = judge(world, back).entries[0].verdict
     assert (held.verdict, held.detail) == ("held", f"target/t1/round/{round}")
-    world.held = [Held(one, held.detail, NOW)]
+    world.held = [Held(back, held.detail, NOW)]
     released = [judge(world, opened(n)).released for n in range(2, round + 1)]
     assert [len(each) for each in released] == [0] * (round - 2) + [1]
     assert released[-1][0].verdict.verdict == "applied"
 
 
+def test_a_round_that_is_opened_now_is_another_one_than_the_lost():
+    world, one = restored(), arrival("phone", 0, 1, "target.step", step("signed", round=2))
+    back = replace(one, returning=True)
+    world.held = [Held(back, judge(world, back).entries[0].verdict.detail, NOW)]
+    assert judge(world, opened(2, reoffered=False)).released == []
+    assert ("step", "s1") not in world.rows
+
+
 def test_a_round_that_comes_back_before_the_one_below_it_waits_for_that_one():
-    world = known(*target())
-    world.restored = True
-    assert judge(world, opened(3)).entries[0].verdict.detail == "target/t1/round/2"
+    assert judge(restored(), opened(3)).entries[0].verdict.detail == "target/t1/round/2"
+
+
+def test_in_a_restored_log_nobody_claims_to_have_seen_what_the_centre_writes_next():
+    world = known(*phone_rows())
+    world.node = "admin"
+    judge(world, edit("duty", 1, "111", ["seed/0/1", "admin/2/1"]))
+    judge(world, edit("admin", 1, "222", ["seed/0/1"], "register.load"))
+    assert open_conflicts(world) == [["admin/2/1", "duty/2/1"]]
+    world = known(*phone_rows())
+    world.node = "node2"
+    judge(world, edit("duty", 1, "111", ["seed/0/1", "admin/2/1"]))
+    judge(world, edit("admin", 1, "222", ["seed/0/1"], "register.load"))
+    assert open_conflicts(world) == []
 
 
 def test_concurrent_phone_numbers_are_both_kept_and_a_conflict_opens():

@@ -19,7 +19,6 @@ export const TIME_MS_MAX = 4102444800000;
 export const LAT_E6_MAX = 90000000;
 export const LON_E6_MAX = 180000000;
 export const METRES_MAX = 100000000;
-export const DRIFT_MS_MAX = 300000;
 export const DAY_MS = 86400000;
 export const SENT_MS = 1209600000;
 

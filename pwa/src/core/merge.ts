@@ -6,7 +6,7 @@
  */
 
 import { byText, canonical } from './canonical.ts';
-import { DRIFT_MS_MAX, type Value } from './contract.ts';
+import type { Value } from './contract.ts';
 import { splitDot } from './mutation.ts';
 import { decodeStamp } from './stamp.ts';
 import type { Policy } from './entities.ts';
@@ -60,12 +60,10 @@ function seenBy(write: Write, known: Map<string, Write>): string[] {
   return [...write.base, ...claims];
 }
 
-/** Whoever sees a write has the server's time by then, of which its stamp may be ahead. */
+/** Whoever sees a write is told the time, too: nobody's next stamp is of an earlier one. */
 function mayHaveSeen(write: Write, one: Write): boolean {
-  return wallOf(one) <= wallOf(write) + DRIFT_MS_MAX;
+  return decodeStamp(one.stamp)!.wallMs <= decodeStamp(write.stamp)!.wallMs;
 }
-
-const wallOf = (write: Write): number => decodeStamp(write.stamp)!.wallMs;
 
 function chainOf(write: Write): [string, number] {
   const [replica, lane, n] = splitDot(write.dot);

@@ -12,9 +12,9 @@ import { readStanding, type Pairs } from './standing.ts';
 /** A seq that the new log will give is not known yet, and is above every fork. */
 const UNKNOWN_SEQ = Number.MAX_SAFE_INTEGER;
 
-/** The rows above the fork, opened: no transaction could wait for that. */
+/** The rows above the fork, and those not told since an earlier restore, opened: no transaction could wait for that. */
 export async function rowsAbove(database: Database, fork: number): Promise<Row[]> {
-  const records = await database.rows.filter(({ seq }) => seq > fork).toArray();
+  const records = await database.rows.filter(({ seq }) => seq > fork || seq === 0).toArray();
   return openAll(records.map(({ body }) => body));
 }
 

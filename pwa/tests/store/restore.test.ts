@@ -330,6 +330,16 @@ describe('answers of two logs at once', () => {
     expect(store.standing).toMatchObject({ offers: ['c/0/1'], unseen: ['directive/d2'] });
   });
 
+  test('a row that was reported is reported again where a second restore lost the report, too', async () => {
+    const [store] = await holding([order(2, 12)]);
+    await store.take(restored());
+    const { asked: first } = await store.asking(null, 1_000_000);
+    await store.take(reply({ epoch: 'e2', upto: 13 }), first);
+    expect(store.standing.unseen).toEqual([]);
+    await store.take(reply({ epoch: 'e3', fork: 20, upto: 20 }), await asked(store));
+    expect(store.standing.unseen).toEqual(['directive/d2']);
+  });
+
   test('other tabs learn of the new log', async () => {
     const [store, disk] = await holding([order(1, 11)]);
     const other = await disk.store();
