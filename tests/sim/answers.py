@@ -103,6 +103,13 @@ def check_unserved(life: str, reply: dict[str, Any]) -> None:
             raise Broken("revoked_served", f"{life} was given {name}")
 
 
+def check_gone(device: Device) -> None:
+    """Nothing shows of a row that the centre has removed, whatever words about it still wait."""
+    for key, row in device.inspect().rows.items():
+        if row.removed and device.view(*key) is not None:
+            raise Broken("ghost", f"{key} shows though it was removed")
+
+
 def check_own_work(device: Device, changes: Iterable[Change]) -> None:
     """Whoever saves sees it at once."""
     known = device.inspect().rows

@@ -275,12 +275,6 @@ BUGS = (
         "        self.offers = [proof for dot",
     ),
     Bug(
-        "what is of a round that a restore lost is refused",
-        "sync.rights",
-        "(_round_missing(known, change) and not known.restored)",
-        "_round_missing(known, change)",
-    ),
-    Bug(
         "a removed row shows through unsent words",
         "sync.overlay",
         'if change.op == "create" or row.removed:',

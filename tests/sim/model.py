@@ -55,6 +55,9 @@ HONEST_NEVER = frozenset(
 
 CENTRE_ROLES = {"dispatcher", "shift_lead", "centre_head", "admin"}
 UNIT_ROLES = {"duty", "unit_head", "steward"}
+RULE_FIELD = "4.3#16"
+"""The rule of a Conflict about one field; others are about facts that meet."""
+
 AHEAD_MS = 5 * 60_000
 FIRST_RANKS = ("pending", "received", "read", "signed", "departed", "arrived", "acting", "reported")
 RANK = {name: rank for rank, name in enumerate((*FIRST_RANKS, "closed"))}
@@ -123,6 +126,8 @@ class Model:
         self.sums: dict[Pair, int] = {}
         self.digests: dict[Key, int] = {}
         self.sides: dict[tuple[str, str], set[str]] = {}
+        self.inbox: dict[str, tuple[str, str, str]] = {}
+        """Of each Conflict that waits for a person: what it is about."""
         self.expected: set[Key] = set()
         self.meetings: set[tuple[str, str, str]] = set()
         self.disputes: dict[str, Open | None] = {}
@@ -468,12 +473,21 @@ class Model:
             if dot not in self.sides.get((id, name), ()):
                 raise Broken("conflict_unrecorded", f"{dot} meets {name} of {id}")
             self.count(f"conflict_{name}")
+        for doc in moved:
+            self._check_inbox((doc["entity"], doc["id"]), doc)
         for machine in self.weighed:
             conflicts = [doc for (of, _), doc in self.docs.items() if of == "conflict"]
             check_open(conflicts, self.disputes[machine], machine)
         self.weighed.clear()
         self.expected.clear()
         self.meetings.clear()
+
+    def _check_inbox(self, key: Key, doc: dict[str, Any]) -> None:
+        """What is open in a row waits for a person, and nothing else of it."""
+        waiting = {place[2] for place in self.inbox.values() if place[:2] == key}
+        open = set() if doc["removed"] else set(doc["open"])
+        if open != waiting:
+            raise Broken("inbox", f"{key} is open in {sorted(open)}, {sorted(waiting)} waits")
 
     def _compare(self, key: Key, doc: dict[str, Any], touched: set[Key]) -> None:
         fact = self.rows.get(key)
@@ -532,6 +546,9 @@ class Model:
             fields = doc["fields"]
             dots = self.sides.setdefault((fields["row_id"], fields["field"]), set())
             dots |= {side["dot"] for side in fields["sides"]}
+            self.inbox.pop(key[1], None)
+            if fields["state"] == "open" and fields["rule"] == RULE_FIELD:
+                self.inbox[key[1]] = (fields["row_entity"], fields["row_id"], fields["field"])
         before, self.digests[key] = self.digests.get(key, 0), _digest(doc)
         for scope in old & new:
             pair = (scope, lane)

@@ -11,16 +11,13 @@ from tests.sim.ashore import check_late_sticks
 from tests.sim.broken import Broken
 from tests.sim.device import PythonDevice
 from tests.sim.handset import Handset
-from tests.sim.model import RANK, Model
+from tests.sim.model import RANK, RULE_FIELD, Model
 from tests.sim.world import World
 
 ROUNDS_MAX = 9
 PHOTO_STEPS_MAX = 40
 """More than a device's photos of one world need."""
 DAYS_6_MS = 6 * 24 * 3_600_000
-RULE_FIELD = "4.3#16"
-"""The rule of a Conflict about one field; others are about facts that meet."""
-
 FACTS = ("step", "round", "recall", "stop", "ruling", "feedback")
 
 

@@ -15,6 +15,7 @@ from schema.wire import Change
 from server.errors import Fault
 from tests.sim.answers import (
     check_answer,
+    check_gone,
     check_log_order,
     check_own_work,
     check_request,
@@ -368,6 +369,7 @@ class World:
         self.states["pairs_compared"] += check_view(
             handset, self.models[held.epoch], held, self.told
         )
+        check_gone(handset.device)
         self.states["bad_pair"] += bool(held.bad)
         if held.bad and not handset.spoilt:
             raise Broken("bad_for_nothing", f"{handset.life} mistrusts {sorted(held.bad)[:3]}")
