@@ -259,8 +259,8 @@ BUGS = (
     Bug(
         "what was said before the clock was set back is held against what is said after",
         "server.lanes",
-        "        twice = _with_span(twice, span)\n",
-        "        _with_span(twice, span)\n",
+        "        twice = _with_span(twice, [began_ms,",
+        "        _with_span(twice, [began_ms,",
     ),
     Bug(
         "an edit that lies behind a rival ends the dispute",
@@ -510,14 +510,14 @@ BUGS = (
     Bug(
         "a wrong clock goes unsaid",
         "server.engine",
-        "if is_off(request.clock, self.clock()):",
-        "if is_off(request.clock, request.clock):",
+        "is_off(request.clock, now)",
+        "is_off(request.clock, request.clock)",
     ),
     Bug(
         "a wrong clock is forgotten by what waits",
         "server.held",
-        'FLAGS = ("released", "reoffered", "clock_off")',
-        'FLAGS = ("released", "reoffered")',
+        'FLAGS = ("released", "reoffered", "clock_off", "returning")',
+        'FLAGS = ("released", "reoffered", "returning")',
     ),
     Bug(
         "a dispatcher alone acts at any level",
