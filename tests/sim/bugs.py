@@ -263,12 +263,6 @@ BUGS = (
         "        _with_span(twice, [began_ms,",
     ),
     Bug(
-        "an edit that lies behind a rival ends the dispute",
-        "sync.conflict",
-        "        if is_disputed(state) and _sides(state) != _sides(wrote.after[name])\n",
-        "        if is_disputed(state)\n",
-    ),
-    Bug(
         "a second restore forgets what was to be offered",
         "sync.replica",
         "        self.offers += [proof for dot",
