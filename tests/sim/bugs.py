@@ -257,12 +257,6 @@ BUGS = (
         '"returning_until": 0}',
     ),
     Bug(
-        "what was said before the clock was set back is held against what is said after",
-        "server.lanes",
-        "        twice = _with_span(twice, [began_ms,",
-        "        _with_span(twice, [began_ms,",
-    ),
-    Bug(
         "a second restore forgets what was to be offered",
         "sync.replica",
         "        self.offers += [proof for dot",
