@@ -29,13 +29,15 @@ def overlaid(row: Row | None, change: Change, saved: Saved) -> Row | None:
     where the centre does not take the first. What was removed stays so, and the words wait.
     """
     m = saved.mutation
+    if row is not None and row.removed:
+        return row
     if change.op == "remove":
         return None
     if row is None:
         if change.op == "set":
             return None
         return Row(change.entity, change.id, 0, saved.dot, m.stamp, m.actor, 0, dict(change.fields))
-    if change.op == "create" or row.removed:
+    if change.op == "create":
         return row
     seen = {name: (m.stamp, saved.dot, *base_of(row, name)) for name in change.fields}
     writes = row.writes | seen

@@ -265,8 +265,8 @@ BUGS = (
     Bug(
         "a removed row shows through unsent words",
         "sync.overlay",
-        'if change.op == "create" or row.removed:',
-        'if change.op == "create":',
+        "    if row is not None and row.removed:\n        return row\n",
+        "",
     ),
     Bug(
         "an order comes back without its incident",

@@ -160,13 +160,14 @@ const UNTOLD = { writes: {}, open: {}, removed: false, home: '', provisional: fa
  */
 export function overlaid(row: Row | null, change: Change, saved: Saved): Row | null {
   const [{ stamp, actor }, dot] = [saved.mutation, dotOfSaved(saved)];
+  if (row?.removed) return row;
   if (change.op === 'remove') return null;
   if (row === null) {
     if (change.op === 'set') return null;
     const { entity, id, fields } = change;
     return { entity, id, seq: 0, dot, stamp, actor, arrived: 0, fields, ...UNTOLD };
   }
-  if (change.op === 'create' || row.removed) return row;
+  if (change.op === 'create') return row;
   const written = Object.keys(change.fields);
   const seen = written.map((name) => [name, [stamp, dot, ...baseOf(row, name)]]);
   const writes = { ...row.writes, ...Object.fromEntries(seen) };
