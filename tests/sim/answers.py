@@ -8,7 +8,7 @@ from schema.versions import LANES, PULL_BYTES_MAX, PULL_BYTES_MIN
 from schema.wire import Change
 from tests.sim.broken import Broken
 from tests.sim.device import Device
-from tests.sim.model import Key, Model, Pair
+from tests.sim.model import Key, Model, Pair, Said
 
 CARRIED = ("directive", "incident_summary")
 """What comes along with another row, at the seq of that one."""
@@ -103,10 +103,12 @@ def check_unserved(life: str, reply: dict[str, Any]) -> None:
             raise Broken("revoked_served", f"{life} was given {name}")
 
 
-def check_gone(device: Device) -> None:
-    """Nothing shows of a row that the centre has removed, whatever words about it still wait."""
-    for key, row in device.inspect().rows.items():
-        if row.removed and device.view(*key) is not None:
+def check_gone(device: Device, said: Iterable[Said]) -> None:
+    """Nothing shows of a row that the centre has removed, though words about it still wait."""
+    rows = device.inspect().rows
+    changes = [change for one in said for change in one.mutation["changes"]]
+    for key in {(change["entity"], change["id"]) for change in changes}:
+        if key in rows and rows[key].removed and device.view(*key) is not None:
             raise Broken("ghost", f"{key} shows though it was removed")
 
 

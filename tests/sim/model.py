@@ -520,16 +520,16 @@ class Model:
         its own author had seen cannot be told of who saw it. Or it came after what was based on it,
         and seems to be of a later time: then nobody is believed to have seen it.
         """
-        return {
-            name
-            for name, writes in fact.writes.items()
-            if any(self._is_missing(dot) for one in writes for dot in one.seen)
-            or any(self._seems_later(one, two) for one in writes for two in writes)
-        }
+        return {name for name, writes in fact.writes.items() if self._is_unsettled(writes)}
 
-    def _seems_later(self, seen: Wrote, other: Wrote) -> bool:
-        came_after = self.log[seen.dot].seq > self.log[other.dot].seq
-        return seen.dot in other.seen and came_after and seen.stamp[:12] > other.stamp[:12]
+    def _is_unsettled(self, writes: list[Wrote]) -> bool:
+        here = {one.dot: one for one in writes}
+        seen = [(here.get(dot), one, dot) for one in writes for dot in one.seen]
+        return any(self._is_missing(dot) for *_, dot in seen) or any(
+            one.stamp[:12] > other.stamp[:12] and self.log[one.dot].seq > self.log[other.dot].seq
+            for one, other, _ in seen
+            if one is not None
+        )
 
     def _is_missing(self, dot: str) -> bool:
         line = self.log.get(dot)

@@ -369,7 +369,8 @@ class World:
         self.states["pairs_compared"] += check_view(
             handset, self.models[held.epoch], held, self.told
         )
-        check_gone(handset.device)
+        waiting = (self.model.said.get(dot) for dot in held.outbox)
+        check_gone(handset.device, [one for one in waiting if one])
         self.states["bad_pair"] += bool(held.bad)
         if held.bad and not handset.spoilt:
             raise Broken("bad_for_nothing", f"{handset.life} mistrusts {sorted(held.bad)[:3]}")
