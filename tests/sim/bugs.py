@@ -474,8 +474,10 @@ BUGS = (
     Bug(
         "a late copy of a request tells a time that has not come",
         "server.lanes",
-        "    if returning or oldest > came.now_ms:\n",
-        "    if returning:\n",
+        "    if returning or oldest > came.now_ms:\n        oldest = 0\n"
+        '    floor_ms = min(max(doc.get("floor_ms", 0), oldest), came.now_ms)\n',
+        "    if returning:\n        oldest = 0\n"
+        '    floor_ms = max(doc.get("floor_ms", 0), oldest)\n',
     ),
     Bug(
         "an answer knows no budget",
