@@ -108,9 +108,9 @@ def _with_span(spans: list[list[int]], new: list[int]) -> list[list[int]]:
     joined = [one for one in spans if one[1] >= new[0] and one[0] <= new[1]]
     apart = [one for one in spans if one not in joined]
     starts, ends, backs = zip(new, *joined, strict=True)
-    now_ms = new[1] - RETURN_MS_MAX - new[2]
-    back_ms = max(*backs, max(ends) - RETURN_MS_MAX - now_ms)
-    return [*apart, [min(starts), max(ends), back_ms]][-SPANS_MAX:]
+    _, end, back = new
+    latest = max(ends)
+    return [*apart, [min(starts), latest, max(*backs, back + latest - end)]][-SPANS_MAX:]
 
 
 def told_twice(txn: Read) -> list[list[int]]:

@@ -354,13 +354,19 @@ async def later_orders(world, count):
         await world.order("u2", id=f"later{n}")
 
 
-async def test_what_was_not_yet_given_back_is_not_forgotten_by_a_second_restore(world):
+async def holder_of_a_lost_order(world):
+    """A phone with an order that the centre lost by a restore; it has not called since."""
     phone = await world.device("phone", "phone")
     await phone.settle()
     copy = await backup(world)
     await world.order("u1")
     await phone.settle()
     await restored(world, copy)
+    return phone
+
+
+async def test_what_was_not_yet_given_back_is_not_forgotten_by_a_second_restore(world):
+    phone = await holder_of_a_lost_order(world)
     await phone.sync()  # It learns of the new log, and has offered nothing yet.
     await later_orders(world, 9)
     await restored(world, await backup(world))
@@ -377,12 +383,7 @@ async def answered_only(phone):
 
 
 async def test_what_was_given_back_is_given_back_again_where_the_second_log_lost_it_too(world):
-    phone = await world.device("phone", "phone")
-    await phone.settle()
-    copy = await backup(world)
-    await world.order("u1")
-    await phone.settle()
-    await restored(world, copy)
+    phone = await holder_of_a_lost_order(world)
     await later_orders(world, 9)
     second = await backup(world)
     await phone.sync()
