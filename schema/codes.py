@@ -57,6 +57,7 @@ class Code(StrEnum):
     UPLOAD_OFFSET = "upload_offset"
     UPLOAD_CHECKSUM = "upload_checksum"
     UPLOAD_GONE = "upload_gone"
+    BLOB_DAMAGED = "blob_damaged"
     UNSUPPORTED = "unsupported"
 
 
@@ -83,6 +84,7 @@ HTTP_STATUS: dict[Code, int] = {
     Code.UPLOAD_OFFSET: 409,
     Code.UPLOAD_CHECKSUM: 460,
     Code.UPLOAD_GONE: 410,
+    Code.BLOB_DAMAGED: 503,
     Code.UNSUPPORTED: 415,
 }
 """The status of a problem answer; a code that is not named here answers 400."""

@@ -5,7 +5,9 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -57,14 +59,24 @@ def begun_ms(id: str) -> int:
     return int(id.replace("-", "")[:12], 16)
 
 
+class Holding(StrEnum):
+    """How a blob lies here: as its name says, with other bytes than it once had, or not at all."""
+
+    SOUND = "sound"
+    DAMAGED = "damaged"
+    ABSENT = "absent"
+
+
 class Blobs:
     """The folder of blobs. What `append` and `finish` returned from is on disk."""
 
     def __init__(self, folder: Path) -> None:
         self._parts = folder / "parts"
         self._whole = folder / "whole"
+        self._damaged = folder / "damaged"
         self._parts.mkdir(parents=True, exist_ok=True)
         self._whole.mkdir(parents=True, exist_ok=True)
+        self._placing = threading.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         _sync_folder(folder)
         _sync_folder(folder.parent)
@@ -82,6 +94,26 @@ class Blobs:
 
     def has(self, sha256: str) -> bool:
         return self.path(sha256).exists()
+
+    def look(self, sha256: str) -> Holding:
+        """Read the blob and compare it with its name. A damaged one is set aside.
+
+        Whoever uploaded it is then asked for all of it as soon as they begin it again.
+        """
+        path, aside = self.path(sha256), self._damaged / sha256
+        try:
+            if digest_of_file(path) == sha256:
+                return Holding.SOUND
+            with self._placing:  # Meanwhile it may have been uploaded again.
+                if digest_of_file(path) == sha256:
+                    return Holding.SOUND
+                self._damaged.mkdir(exist_ok=True)
+                path.replace(aside)
+                _sync_folder(self._damaged)
+                _sync_folder(path.parent)
+        except FileNotFoundError:
+            return Holding.DAMAGED if aside.exists() else Holding.ABSENT
+        return Holding.DAMAGED
 
     def lacks(self, upload: Upload) -> bool:
         """True when it was whole and nothing of it is here any more: the backup came without it."""
@@ -121,8 +153,7 @@ class Blobs:
         The part stays until `drop_part`: a record that is never written can be made up for.
         """
         part, copy = self._parts / upload.id, self._copy(upload.id)
-        with part.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest_of_file(part)
         if found != upload.sha256:
             part.unlink()
             raise Fault(Code.UPLOAD_CHECKSUM, found)
@@ -131,12 +162,20 @@ class Blobs:
             os.fsync(file.fileno())
         whole = self.path(upload.sha256)
         whole.parent.mkdir(exist_ok=True)
-        copy.replace(whole)
+        with self._placing:
+            copy.replace(whole)
         _sync_folder(whole.parent)
         _sync_folder(self._whole)
+        (self._damaged / upload.sha256).unlink(missing_ok=True)
 
     def _copy(self, id: str) -> Path:
         return self._parts / f"{id}.whole"
+
+
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as blobs are named. FileNotFoundError when it is not there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

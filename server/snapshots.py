@@ -79,8 +79,15 @@ class FolderShelf(Shelf):
         return (self._folder / sha256).exists()
 
     def get(self, sha256: str) -> bytes | None:
-        path = self._folder / sha256
-        return path.read_bytes() if path.exists() else None
+        """The bytes with this name. What the disk has altered goes, and is made again."""
+        try:
+            data = (self._folder / sha256).read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return data
+        self.drop(sha256)
+        return None
 
     def drop(self, sha256: str) -> None:
         (self._folder / sha256).unlink(missing_ok=True)

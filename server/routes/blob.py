@@ -13,7 +13,16 @@ from starlette.routing import Route
 from schema.codes import Code
 from schema.versions import BLOB_BYTES_MAX, BLOB_CHUNK_BYTES_MAX
 from server.accounts import COMMAND, current_user
-from server.blobs import Blobs, Reader, Upload, begin, check_upload, note_whole, readable
+from server.blobs import (
+    Blobs,
+    Holding,
+    Reader,
+    Upload,
+    begin,
+    check_upload,
+    note_whole,
+    readable,
+)
 from server.device import Device
 from server.errors import Fault
 from server.ids import uuid7
@@ -117,7 +126,7 @@ async def append(request: Request) -> Response:
 async def _reached(request: Request, upload: Upload) -> int:
     """The upload's offset. Bytes that were complete when something failed are made a blob now."""
     blobs: Blobs = request.app.state.blobs
-    if upload.offset == upload.size and blobs.has(upload.sha256):
+    if upload.offset == upload.size and await _is_sound(request, upload.sha256):
         blobs.drop_part(upload.id)
         return upload.size
     reached = blobs.size_of_part(upload.id)
@@ -128,6 +137,10 @@ async def _reached(request: Request, upload: Upload) -> int:
     except Fault:
         return 0
     return upload.size
+
+
+async def _is_sound(request: Request, sha256: str) -> bool:
+    return await asyncio.to_thread(request.app.state.blobs.look, sha256) is Holding.SOUND
 
 
 async def _finish(request: Request, upload: Upload) -> None:
@@ -141,14 +154,20 @@ async def _finish(request: Request, upload: Upload) -> None:
 async def fetch(request: Request) -> Response:
     """GET /v1/blob/{sha256}: a photo, for devices and people who may read a row that names it.
 
-    Fault `not_found` alike for what is not there and for what they may not see.
+    Fault `not_found` alike for what is not there and for what they may not see; `blob_damaged` for
+    bytes that the disk has altered, of which none is sent.
     """
     reader = await _reader(request)
     sha256 = request.path_params["sha256"]
     blob = await request.app.state.engine.store.read(lambda txn: readable(txn, sha256, reader))
     blobs: Blobs = request.app.state.blobs
-    if blob is None or not blobs.has(sha256):
+    if blob is None:
         raise Fault(Code.NOT_FOUND)
+    holding = await asyncio.to_thread(blobs.look, sha256)
+    if holding is Holding.ABSENT:
+        raise Fault(Code.NOT_FOUND)
+    if holding is Holding.DAMAGED:
+        raise Fault(Code.BLOB_DAMAGED, sha256)
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return FileResponse(blobs.path(sha256), media_type=blob["type"], headers=headers)
 

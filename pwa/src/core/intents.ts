@@ -52,6 +52,7 @@ export const CODES = [
   'upload_offset',
   'upload_checksum',
   'upload_gone',
+  'blob_damaged',
   'unsupported',
 ] as const;
 export type Code = (typeof CODES)[number];
