@@ -17,6 +17,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
     STORAGE = "storage"
+    DAMAGED = "damaged"
     SHELF_FULL = "shelf_full"
     PROTOCOL = "protocol"
     WRONG_CENTRE = "wrong_centre"
@@ -72,6 +73,7 @@ HTTP_STATUS: dict[Code, int] = {
     Code.RATE_LIMITED: 429,
     Code.INTERNAL: 500,
     Code.STORAGE: 507,
+    Code.DAMAGED: 503,
     Code.SHELF_FULL: 503,
     Code.PROTOCOL: 426,
     Code.WRONG_CENTRE: 409,

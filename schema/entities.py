@@ -8,7 +8,7 @@ into the child's unit scope, so that an order arrives with all that it needs.
 from msgspec import Struct
 
 from schema.clocks import CLOCKS, URGENCIES
-from schema.fields import Field, choice, of, ref, text, time, whole
+from schema.fields import Check, Field, check_of, choice, of, ref, text, time, whole
 from schema.policies import Policy
 from schema.steps import ROUTES, STEPS
 
@@ -403,3 +403,32 @@ def refers_to(field: Field | None, name: str) -> str:
         return ""
     entity = field.to or name
     return entity if entity in ENTITIES else ""
+
+
+REFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    entity.name: tuple(
+        (name, refers_to(field, name))
+        for name, field in entity.fields.items()
+        if refers_to(field, name)
+    )
+    for entity in _ENTITIES
+}
+"""Of each entity the fields that name rows, with the entity of those."""
+
+CHECKS: dict[str, dict[str, Check]] = {
+    entity.name: {name: check_of(field) for name, field in entity.fields.items()}
+    for entity in _ENTITIES
+}
+"""Of each entity what tells whether a value may stand in a field of it."""
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    entity.name: tuple(name for name, field in entity.fields.items() if field.required)
+    for entity in _ENTITIES
+}
+"""The fields without which no row of an entity is made."""
+
+HOME_ONLY: dict[str, frozenset[str]] = {
+    entity.name: frozenset(n for n, field in entity.fields.items() if field.policy is _HOME)
+    for entity in _ENTITIES
+}
+"""The fields that a row's home alone may write."""

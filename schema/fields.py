@@ -55,17 +55,22 @@ def of(kind: str, policy: Policy, required: bool = False, max: int = 12) -> Fiel
     return Field(policy, kind, required, max)
 
 
+Check = Callable[[Any], bool]
+
+
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= SAFE_INT_MAX
 
 
-def _is_id(value: Any, field: Field) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= field.max and value.isascii()
+def _id_of(field: Field) -> Check:
+    most = field.max
+    return lambda value: isinstance(value, str) and 0 < len(value) <= most and value.isascii()
 
 
-def _is_photos(value: Any, field: Field) -> bool:
-    return (
-        isinstance(value, list) and len(value) <= field.max and all(_is_photo(one) for one in value)
+def _photos_of(field: Field) -> Check:
+    most = field.max
+    return lambda value: (
+        isinstance(value, list) and len(value) <= most and all(map(_is_photo, value))
     )
 
 
@@ -82,52 +87,69 @@ def _is_photo(value: Any) -> bool:
     )
 
 
-def _is_clocks(value: Any, field: Field) -> bool:
-    return (
+def _clocks_of(field: Field) -> Check:
+    most = field.max
+    return lambda value: (
         isinstance(value, dict)
-        and len(value) <= field.max
+        and len(value) <= most
         and all(isinstance(k, str) and _is_int(v) and v > 0 for k, v in value.items())
     )
 
 
-def _is_text(value: Any, field: Field) -> bool:
-    return isinstance(value, str) and len(value) <= field.max
+def _text_of(field: Field) -> Check:
+    most = field.max
+    return lambda value: isinstance(value, str) and len(value) <= most
 
 
-def _is_texts(value: Any, field: Field) -> bool:
-    return (
+def _texts_of(field: Field) -> Check:
+    most = field.max
+    return lambda value: (
         isinstance(value, list)
-        and len(value) <= field.max
+        and len(value) <= most
         and all(isinstance(one, str) and len(one) <= 200 for one in value)
     )
 
 
-def _is_within(low: int, high: int) -> Callable[[Any, Field], bool]:
-    return lambda value, field: _is_int(value) and low <= value <= high
+def _choice_of(field: Field) -> Check:
+    choices = frozenset(field.choices)
+    return lambda value: isinstance(value, str) and value in choices
 
 
-KINDS: dict[str, Callable[[Any, Field], bool]] = {
-    "text": _is_text,
-    "texts": _is_texts,
-    "choice": lambda value, field: isinstance(value, str) and value in field.choices,
-    "int": lambda value, field: _is_int(value),
-    "time": _is_within(TIME_MS_MIN, TIME_MS_MAX),
-    "lat": _is_within(-LAT_E6_MAX, LAT_E6_MAX),
-    "lon": _is_within(-LON_E6_MAX, LON_E6_MAX),
-    "metres": _is_within(0, METRES_MAX),
-    "bool": lambda value, field: isinstance(value, bool),
-    "ref": _is_id,
-    "photos": _is_photos,
-    "clocks": _is_clocks,
-    "any": lambda value, field: True,
+def _within(low: int, high: int) -> Callable[[Field], Check]:
+    return lambda field: lambda value: _is_int(value) and low <= value <= high
+
+
+KINDS: dict[str, Callable[[Field], Check]] = {
+    "text": _text_of,
+    "texts": _texts_of,
+    "choice": _choice_of,
+    "int": lambda field: _is_int,
+    "time": _within(TIME_MS_MIN, TIME_MS_MAX),
+    "lat": _within(-LAT_E6_MAX, LAT_E6_MAX),
+    "lon": _within(-LON_E6_MAX, LON_E6_MAX),
+    "metres": _within(0, METRES_MAX),
+    "bool": lambda field: lambda value: isinstance(value, bool),
+    "ref": _id_of,
+    "photos": _photos_of,
+    "clocks": _clocks_of,
+    "any": lambda field: lambda value: True,
 }
+"""What makes the check of a field's values, by the kind of the field."""
+
+NESTED = frozenset({"photos", "clocks", "any"})
+"""The kinds whose values may hold more than their own check looks at."""
 
 
-def holds(field: Field, value: Any) -> bool:
-    """True when `value` may stand in `field`; null stands in every field that is not required."""
-    if value is None:
-        return not field.required
-    return KINDS[field.kind](value, field)
+def check_of(field: Field) -> Check:
+    """What tells whether a value may stand in the field.
+
+    Null stands in every field that is not required; everything else is of the field's kind, and
+    plain.
+    """
+    right, may_be_null = KINDS[field.kind](field), not field.required
+    if field.kind in NESTED:
+        return lambda value: may_be_null if value is None else right(value) and is_plain(value)
+    return lambda value: may_be_null if value is None else right(value)
 
 
 def is_plain(value: Any) -> bool:

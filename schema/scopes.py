@@ -1,5 +1,6 @@
 """Scopes: the sets of rows that a replica may hold, by the kind of device it is."""
 
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -50,16 +51,23 @@ def scopes_of(entity: Entity, fields: dict[str, Any], actor: str) -> tuple[str, 
     """The scopes that a row itself belongs to, not counting those that carry it."""
     found: list[str] = []
     for template in entity.scopes:
-        if template.startswith("{*"):
-            found.extend(fields.get(template[2:-1]) or ())
-        elif "{" not in template:
+        kind, name = _parts(template)
+        if kind == "*":
+            found.extend(fields.get(name) or ())
+        elif not name:
             found.append(template)
-        else:
-            kind, name = template.split("/", 1)
-            value = actor if name == "{@actor}" else fields.get(name.strip("{}"))
-            if value:
-                found.append(f"{kind}/{value}")
+        elif value := actor if name == "@actor" else fields.get(name):
+            found.append(f"{kind}/{value}")
     return tuple(dict.fromkeys(found))
+
+
+@cache
+def _parts(template: str) -> tuple[str, str]:
+    """`(kind, field)`: `*` for a field that lists scopes, no field for a scope that is one."""
+    if template.startswith("{*"):
+        return "*", template[2:-1]
+    kind, _, name = template.partition("/")
+    return kind, name.strip("{}")
 
 
 def carried_into(entity: Entity, fields: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:

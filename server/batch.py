@@ -19,7 +19,8 @@ from server.node import b64url
 from server.shelves import Shelf, own_shelf, put_on, unproven_shelf
 from server.store.protocol import Commit, Store, Txn
 from server.verify import Checked
-from server.waiting import WORDS, list_beside, list_rows, prove
+from server.waiting import CONFLICTS, LOST, QUARANTINE, WORDS, list_beside, list_rows, prove
+from sync.filings import ORDERS
 from sync.known import Entry, Plan
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
@@ -30,16 +31,20 @@ Moved = dict[tuple[str, int], int]
 class Job(Struct):
     """Something to write. `make` runs under the lock; `note` after the verdicts are known.
 
-    `urgent` jobs are taken before others that wait.
+    `urgent` jobs are taken before others that wait. `size` is how many mutations it writes.
     """
 
     make: Callable[[Txn], Checked]
     note: Callable[[Txn, list[Verdict]], None] | None = None
     urgent: bool = False
+    size: int = 1
 
 
-JOBS_PER_COMMIT_MAX = 100
+MUTATIONS_PER_COMMIT_MAX = 400
 """What waits behind a commit of this many is taken by the next one: no commit holds long."""
+
+LISTED = frozenset({CONFLICTS, QUARANTINE, LOST, *ORDERS})
+"""Entities whose rows stand in a list of their own."""
 
 
 class _Waiting(Struct):
@@ -72,15 +77,23 @@ class Batcher:
 
     async def _drain(self) -> None:
         while self._queue:
-            self._queue.sort(key=lambda waiting: not waiting.job.urgent)
-            batch, self._queue = (
-                self._queue[:JOBS_PER_COMMIT_MAX],
-                self._queue[JOBS_PER_COMMIT_MAX:],
-            )
+            batch = self._next()
             try:
                 await self._commit(batch)
             except Exception as error:
                 await self._one_by_one(batch, error)
+
+    def _next(self) -> list[_Waiting]:
+        """The next jobs to write together, urgent ones first; at least one."""
+        self._queue.sort(key=lambda waiting: not waiting.job.urgent)
+        count = size = 0
+        for waiting in self._queue:
+            size += waiting.job.size
+            if count and size > MUTATIONS_PER_COMMIT_MAX:
+                break
+            count += 1
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        return batch
 
     async def _one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
         """A batch failed: only the culprit gets the error, and no verdict."""
@@ -126,7 +139,9 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
     for job, own in zip(jobs, verdicts, strict=True):
         if job.note:
             job.note(txn, own)
-    return [[one for one in own if _named(one) not in lost] for own in verdicts], moved
+    if lost:
+        verdicts = [[one for one in own if _named(one) not in lost] for own in verdicts]
+    return verdicts, moved
 
 
 def _named(verdict: Verdict) -> tuple[str, str, str | None]:
@@ -169,8 +184,9 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved
         verdict = replace(commit.entry.verdict, seq=done.seq)
         by_dot[verdict.dot] = verdict
         _keep_beside(txn, commit, now_ms)
-        list_rows(txn, (stored.row for stored in commit.rows), now_ms)
-        list_newest(txn, (stored.row for stored in commit.rows))
+        listed = [stored.row for stored in commit.rows if stored.row.entity in LISTED]
+        list_rows(txn, listed, now_ms)
+        list_newest(txn, listed)
         for before, stored in commit.entry.wrote:
             note_photos(txn, stored.row)
             note_person(txn, before, stored.row, now_ms)

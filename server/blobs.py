@@ -320,6 +320,8 @@ def index_photos(txn: Txn) -> None:
 
 def _named_in(row: Row) -> set[str]:
     """The hashes that a row names, in words that were not applied too: nobody checked those."""
+    if "photos" not in row.fields and "changes" not in row.fields:
+        return set()
     photos = list(_listed(row.fields.get("photos")))
     for change in _listed(row.fields.get("changes")):
         fields = change.get("fields")

@@ -150,7 +150,7 @@ class Engine:
 
             urgent = part.arrivals[0].mutation.lane == 0
             make = partial(chained, checked=part)
-            verdicts += await self._batcher.run(Job(make, note, urgent))
+            verdicts += await self._batcher.run(Job(make, note, urgent, len(part.arrivals)))
         if push.unread:
             verdicts += await self._keep_unread(device, push.unread)
         return verdicts, missing
@@ -169,7 +169,7 @@ class Engine:
     async def _take_back(self, device: Device, request: SyncRequest, head: Head) -> list[Verdict]:
         """Take what a device holds of a log that was lost, and note what nobody can prove."""
         found = await self.store.read(lambda txn: checked_offers(txn, request.offers, head.realm))
-        verdicts = await self._batcher.run(Job(found.ready))
+        verdicts = await self._batcher.run(Job(found.ready, size=len(request.offers)))
         if request.seen and not device.revoked:
             seen, now = request.seen[:OFFERS_MAX], self.clock()
             await self.store.write(lambda txn: note_seen(txn, seen, device.replica, now))

@@ -35,8 +35,9 @@ def drop_held(txn: Txn, dot: str) -> None:
 
 def waiting_for(txn: Read, needs: Iterable[str]) -> dict[str, Doc]:
     """What waits for these dots and rows (`entity/id`), by dot."""
-    lines = [line["dot"] for need in needs for line in txn.find("need", f"{need} ").values()]
-    return {dot: doc for dot in lines if (doc := txn.get("held", dot))}
+    lines = txn.find_each("need", [f"{need} " for need in needs])
+    dots = [line["dot"] for line in lines.values()]
+    return {dot: doc for dot in dots if (doc := txn.get("held", dot))}
 
 
 def brought_by(arrival: Arrival) -> set[str]:

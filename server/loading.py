@@ -9,7 +9,7 @@ from server.held import FLAGS, brought_by, overdue, waiting_for, waiting_of
 from server.lanes import told_twice
 from server.machines import is_listed, newest
 from server.node import NODE_SESSION, from_b64url
-from server.store.protocol import Doc, Read
+from server.store.protocol import Doc, Read, Span
 from server.verify import DOT, SYSTEM, SessionKey
 from sync.known import (
     Arrival,
@@ -54,7 +54,9 @@ def _all_held(txn: Read, arrivals: list[Arrival], now_ms: int) -> list[Held]:
     """What waits for these, what waits for that in turn, and what has waited too long."""
     docs = overdue(txn, now_ms)
     found = {dot: held for dot, doc in docs.items() if (held := _held(txn, doc))}
-    needs = {need for one in arrivals for need in brought_by(one)}
+    needs: set[str] = set()
+    if txn.some(Span("need", ""), 0, 1):
+        needs = {need for one in arrivals for need in brought_by(one)}
     while needs:
         fresh = {
             dot: held
@@ -74,8 +76,14 @@ def _read(txn: Read, known: Known, mutations: list[Mutation]) -> None:
     known.rows |= txn.rows(beyond - set(known.rows))
     after = {dot for one in mutations for dot in one.after if DOT.fullmatch(dot)}
     known.logged |= txn.logged(after - set(known.logged))
-    for pair in {pair for one in mutations for pair in children_needed(one)}:
-        known.remember(newest(txn, *pair) if is_listed(pair[0]) else txn.children(*pair))
+    families: dict[str, set[str]] = {}
+    for entity, parent in {pair for one in mutations for pair in children_needed(one)}:
+        if is_listed(entity):
+            known.remember(newest(txn, entity, parent))
+        else:
+            families.setdefault(entity, set()).add(parent)
+    for entity, parents in families.items():
+        known.remember(txn.families(entity, sorted(parents)))
     _meet(txn, known, mutations)
 
 

@@ -117,7 +117,8 @@ def _arrival(device: Device, lane: int, raw: bytes, realm: str) -> Arrival | Non
     except Refusal:
         mutation = Mutation(device.replica, lane, _number(raw), "", "", "", "", "", "", ())
         fault = Code.MUTATION
-    mutation = replace(mutation, replica=device.replica, lane=lane)
+    if (mutation.replica, mutation.lane) != (device.replica, lane):
+        mutation = replace(mutation, replica=device.replica, lane=lane)
     if lane not in LANES or not 1 <= mutation.n <= N_MAX:
         return None
     return Arrival(mutation, raw, hash, fault)

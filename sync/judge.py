@@ -141,7 +141,7 @@ def _check_time(known: Known, arrival: Arrival, wall_ms: int, now_ms: int) -> No
         return
     if arrival.released or arrival.trusted or now_ms < lane.returning_until:
         return
-    top_ms, floor_ms = (surely_ms(known.twice, one) for one in (lane.top_ms, lane.floor_ms))
+    top_ms, floor_ms = surely_ms(known.twice, lane.top_ms), surely_ms(known.twice, lane.floor_ms)
     known_ms = max(top_ms, floor_ms - DRIFT_MS_MAX)
     if wall_ms < min(known_ms, now_ms - DRIFT_MS_MAX):
         raise Refusal(Code.BACKDATED)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from schema.codes import Code
-from schema.entities import ENTITIES, refers_to
+from schema.entities import ENTITIES, REFERENCES
 from schema.roles import Role
 from schema.wire import Mutation, Row, Verdict
 from sync.mutation import dot_of
@@ -38,9 +39,13 @@ class Arrival(Struct, frozen=True):
     whole: Mutation | None = None
     """What this is a part of: all parts of it stand, or none does."""
 
-    @property
-    def dot(self) -> str:
-        return dot_of(self.mutation.replica, self.mutation.lane, self.mutation.n)
+    dot: str = ""
+    """The mutation's identity; worked out when it is not given."""
+
+    def __post_init__(self) -> None:
+        if not self.dot:
+            m = self.mutation
+            force_setattr(self, "dot", dot_of(m.replica, m.lane, m.n))
 
 
 class Logged(Struct, frozen=True):
@@ -166,10 +171,8 @@ def keys_needed(mutation: Mutation) -> set[Key]:
         keys.add((change.entity, change.id))
         if change.entity == "incident_summary":
             keys.add(("incident", change.id))
-        entity = ENTITIES.get(change.entity)
-        fields = entity.fields if entity else {}
-        for name, value in change.fields.items():
-            if isinstance(value, str) and (parent := refers_to(fields.get(name), name)):
+        for name, parent in REFERENCES.get(change.entity, ()):
+            if isinstance(value := change.fields.get(name), str):
                 keys.add((parent, value))
     for guard in mutation.guard:
         name, _, id = guard.row.partition("/")
@@ -186,17 +189,27 @@ def keys_beyond(stored: Stored) -> set[Key]:
     return {("incident", incident), ("incident_summary", incident)}
 
 
+_NO_LISTS: tuple[str, tuple[str, ...]] = ("", ())
+_MOVES = ("equipment", ("equipment_move", "move_ruling", "conflict"))
+
+LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{name: ("target", ("round",)) for name, one in ENTITIES.items() if "round" in one.fields},
+    "step": ("target", ("round", "recall")),
+    "recall": ("target", ("round", "step")),
+    "ruling": ("target", ("round", "conflict")),
+    "equipment_move": _MOVES,
+    "move_ruling": _MOVES,
+}
+"""What else is read of the row that a field names, where something new is said of it."""
+
+
 def children_needed(mutation: Mutation) -> set[Pair]:
     """The lists that judging this mutation reads."""
     wanted: set[Pair] = set()
     for change in mutation.changes:
-        target = change.fields.get("target")
-        if isinstance(target, str):
-            wanted |= {(name, target) for name in ("round", "recall", "step", "conflict")}
-        machine = change.fields.get("equipment")
-        if isinstance(machine, str):
-            names = ("equipment_move", "move_ruling", "conflict")
-            wanted |= {(name, machine) for name in names}
+        field, lists = LISTS.get(change.entity, _NO_LISTS)
+        if isinstance(parent := change.fields.get(field), str):
+            wanted |= {(name, parent) for name in lists}
         if change.op != "create":
             wanted.add(("conflict", change.id))
     return wanted

@@ -6,10 +6,9 @@ from typing import Any
 import msgspec
 
 from schema.codes import Code
-from schema.entities import ENTITIES, Entity
-from schema.fields import holds, is_plain
+from schema.entities import CHECKS, ENTITIES, HOME_ONLY, REQUIRED, Entity
+from schema.fields import is_plain
 from schema.intents import INTENTS
-from schema.policies import Policy
 from schema.versions import CHANGES_PER_MUTATION_MAX, LANES
 from schema.wire import Change, Mutation
 from sync.canonical import sha256_hex
@@ -58,7 +57,9 @@ def decode_mutation(raw: bytes) -> Mutation:
         mutation = _decoder.decode(raw)
     except (ValueError, RecursionError) as error:
         raise Refusal(Code.MUTATION, str(error)[:200]) from None
-    if not _is_flat([[one.fields for one in mutation.changes], [g.value for g in mutation.guard]]):
+    if raw.count(b"{") + raw.count(b"[") > NESTING_MAX and not _is_flat(
+        [[one.fields for one in mutation.changes], [g.value for g in mutation.guard]]
+    ):
         raise Refusal(Code.MUTATION, "nesting")
     return mutation
 
@@ -143,21 +144,17 @@ def _check_change(change: Change, entity: Entity) -> None:
         raise Refusal(Code.FIELD, f"{entity.name}.id")
     if entity.fact and change.op != "create":
         raise Refusal(Code.FACT_EDIT, entity.name)
-    for name, value in change.fields.items():
-        _check_field(entity, name, value)
+    checks, fields = CHECKS[entity.name], change.fields
+    for name, value in fields.items():
+        if not checks.get(name, is_plain)(value):
+            raise Refusal(Code.FIELD, f"{entity.name}.{name}")
     if change.op == "create":
-        for name, field in entity.fields.items():
-            if field.required and change.fields.get(name) is None:
+        for name in REQUIRED[entity.name]:
+            if fields.get(name) is None:
                 raise Refusal(Code.FIELD, f"{entity.name}.{name}")
-
-
-def _check_field(entity: Entity, name: str, value: Any) -> None:
-    field = entity.fields.get(name)
-    if not is_plain(value) or (field is not None and not holds(field, value)):
-        raise Refusal(Code.FIELD, f"{entity.name}.{name}")
 
 
 def server_only_fields(change: Change) -> list[str]:
     """The fields of a change that only the row's home may write."""
-    fields = ENTITIES[change.entity].fields
-    return [n for n in change.fields if n in fields and fields[n].policy is Policy.SERVER_ONLY]
+    own = HOME_ONLY[change.entity]
+    return [] if own.isdisjoint(change.fields) else [name for name in change.fields if name in own]

@@ -42,7 +42,7 @@ def plan_push(known: Known, arrivals: list[Arrival], now_ms: int) -> Plan:
             judged = judge(known, arrival, clock)
         entry = _enter(known, arrival, _shown(known, arrival, judged, now_ms))
         if judged.wrote:
-            last[lane] = restamp(decode_stamp(arrival.mutation.stamp), last.get(lane), now_ms)
+            last[lane] = restamp(decode_stamp(arrival.mutation.stamp), clock.last, now_ms)
         plan.entries.append(entry)
         plan.verdicts.append(entry.verdict)
         _advance(known, entry, now_ms)
@@ -134,6 +134,8 @@ def _release(known: Known, plan: Plan, now_ms: int) -> None:
     for entry in brought:
         if entry.verdict.verdict == "held":
             waiting[entry.arrival.dot] = held_by(entry, now_ms)
+    if not waiting:
+        return
     fresh = {need for entry in brought for need in _brought(entry)}
     while due := [held for held in waiting.values() if held.need in fresh]:
         fresh = set()

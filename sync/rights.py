@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.entities import ENTITIES, refers_to
+from schema.entities import ENTITIES, REFERENCES
 from schema.intents import INTENTS
 from schema.scopes import DEVICE_KINDS, granted, scopes_of
 from schema.wire import Change, Guard, Mutation, Row
@@ -13,6 +13,9 @@ from sync.known import Arrival, Known, Session
 from sync.levels import check_level
 from sync.mutation import Refusal, server_only_fields
 from sync.rows import Key
+
+OF_ROUND = frozenset(name for name, entity in ENTITIES.items() if "round" in entity.fields)
+"""Facts about a target, which are of one of its rounds."""
 
 Made = Mapping[Key, Change]
 """The rows that a mutation itself creates."""
@@ -31,13 +34,14 @@ def check_rights(known: Known, arrival: Arrival, session: Session) -> None:
     """
     mutation = arrival.mutation
     intent, made = INTENTS[mutation.intent], made_by(mutation)
-    if not (arrival.reoffered or session.roles & set(intent.roles)):
+    if not arrival.reoffered and session.roles.isdisjoint(intent.roles):
         raise Refusal(Code.NO_RIGHT, intent.name)
     for change in mutation.changes:
         if not arrival.reoffered:
             if intent.reach != "centre":
                 _check_reach(known, change, session, made)
-            check_level(known, intent, change, session.roles)
+            if intent.grave:
+                check_level(known, intent, change, session.roles)
         if not arrival.trusted and (names := server_only_fields(change)):
             raise Refusal(Code.SERVER_FIELD, names[0])
         _check_round(known, arrival, change)
@@ -85,30 +89,35 @@ def _check_reach(known: Known, change: Change, session: Session, made: Made) -> 
     stored = known.rows.get((change.entity, change.id))
     if stored is None and change.op != "create":
         return
-    units: set[str | None] = {session.unit}
-    if "unit" in ENTITIES[change.entity].fields:
-        units.add(change.fields.get("unit", session.unit))
-        units.add((stored.row.fields if stored else change.fields).get("unit"))
-    for entity, id in parents_of(change):
-        if "unit" in ENTITIES[entity].fields:
-            units |= _unit_of_parent(known, made, (entity, id))
-    if units != {session.unit}:
-        raise Refusal(Code.NOT_YOURS, change.entity)
+    if OF_UNIT[change.entity]:
+        named = change.fields.get("unit", session.unit)
+        here = (stored.row.fields if stored else change.fields).get("unit")
+        if named != session.unit or here != session.unit:
+            raise Refusal(Code.NOT_YOURS, change.entity)
+    for key in parents_of(change):
+        if OF_UNIT[key[0]] and _unit_of_parent(known, made, key, session.unit) != session.unit:
+            raise Refusal(Code.NOT_YOURS, change.entity)
 
 
-def _unit_of_parent(known: Known, made: Made, key: Key) -> set[str | None]:
-    """The parent's unit; nothing while the parent is unknown, for then the change is held."""
+OF_UNIT = {name: "unit" in entity.fields for name, entity in ENTITIES.items()}
+"""Whether rows of an entity belong to a unit."""
+
+
+def _unit_of_parent(known: Known, made: Made, key: Key, own: str) -> str | None:
+    """The parent's unit; one's own while the parent is unknown, for then the change is held."""
     if key in made:
-        return {made[key].fields.get("unit")}
+        return made[key].fields.get("unit")
     stored = known.rows.get(key)
-    return {stored.row.fields.get("unit")} if stored else set()
+    return stored.row.fields.get("unit") if stored else own
 
 
 def _check_round(known: Known, arrival: Arrival, change: Change) -> None:
     """A fact about a target names that target's order, unit and a round that there is."""
+    if change.entity not in OF_ROUND:
+        return
     fields = change.fields
     target = known.rows.get(("target", str(fields.get("target"))))
-    if "round" not in ENTITIES[change.entity].fields or target is None:
+    if target is None:
         return
     for name in ("directive", "unit"):
         if fields.get(name) != target.row.fields.get(name):
@@ -124,9 +133,9 @@ def _check_round(known: Known, arrival: Arrival, change: Change) -> None:
 
 def _round_missing(known: Known, change: Change) -> str | None:
     """What would bring the round that a fact is of, or that a round follows; None if it is here."""
-    fields = change.fields
-    if "round" not in ENTITIES[change.entity].fields:
+    if change.entity not in OF_ROUND:
         return None
+    fields = change.fields
     target, wanted = str(fields.get("target")), fields["round"] - (change.entity == "round")
     newest = max([1, *(row.fields["round"] for row in known.of("round", target))])
     return round_of(target, wanted) if wanted > newest else None
@@ -145,12 +154,9 @@ def rounds_made(mutation: Mutation) -> set[str]:
 
 def parents_of(change: Change) -> list[Key]:
     """The rows that must be there first: what the entity's references name."""
-    found = []
-    for name, field in ENTITIES[change.entity].fields.items():
-        entity, id = refers_to(field, name), change.fields.get(name)
-        if entity and isinstance(id, str):
-            found.append((entity, id))
-    return found
+    fields = change.fields
+    named = ((entity, fields.get(name)) for name, entity in REFERENCES[change.entity])
+    return [(entity, id) for entity, id in named if isinstance(id, str)]
 
 
 def unmet(known: Known, mutation: Mutation) -> tuple[Code, str] | None:

@@ -1,5 +1,7 @@
 """Hybrid logical clock. A stamp breaks ties between concurrent writes; it never decides order."""
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from schema.versions import CLOCK_OFF_MS_MAX, DRIFT_MS_MAX
@@ -19,6 +21,7 @@ class Stamp(Struct, frozen=True, order=True):
         return f"{self.wall_ms:012x}-{self.counter:04x}-{self.replica}"
 
 
+@lru_cache(maxsize=1_024)
 def decode_stamp(text: str) -> Stamp:
     """The stamp that `encode` wrote. ValueError when it is not one."""
     wall, counter, replica = text.split("-", 2)
@@ -73,4 +76,7 @@ def surely_ms(twice: list[list[int]], time_ms: int) -> int:
     A device that had not heard of it was ahead by so much: what it said is not held against what it
     says once it has. `twice` holds `[from, to, by how much]`.
     """
-    return time_ms - next((back for low, high, back in twice if low <= time_ms <= high), 0)
+    for low, high, back in twice:
+        if low <= time_ms <= high:
+            return time_ms - back
+    return time_ms

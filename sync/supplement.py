@@ -24,7 +24,7 @@ def after_close(known: Known, made: list[Stored]) -> tuple[bool, list[Stored]]:
 
 
 def _incident_of(known: Known, row: Row) -> Row | None:
-    if row.entity not in SUPPLEMENTS:
+    if row.entity not in SUPPLEMENTS or "target" not in row.fields:
         return None
     target = known.rows.get(("target", str(row.fields.get("target"))))
     stored = known.rows.get(("incident", target.row.fields["incident"])) if target else None

@@ -115,7 +115,7 @@ def nothing_by_chance() -> Iterator[None]:
         "server.accounts.enrolment.uuid7": ids,
         "server.routes.blob.uuid7": ids,
         "server.routes.enrol.enrol": partial(enrol, random=steady_bytes),
-        "server.store.sqlite.SqliteDatabase": partial(SqliteDatabase, random=steady_bytes),
+        "server.store.sqlite.database.SqliteDatabase": partial(SqliteDatabase, random=steady_bytes),
         "server.engine.load_node": lambda path, replica: SteadyNode(replica, steady_key("node")),
         "server.snapshots.gzip.compress": stored_gzip,
         "server.pull.SNAPSHOT_FROM_BYTES": 1_500,

@@ -9,7 +9,7 @@ import click
 
 from schema.words import LANGUAGES, say
 from server.data_folder import Trouble, explained
-from server.store.sqlite import UnsafeSettings
+from server.store.sqlite import NewerDatabase, UnsafeSettings
 from server.tls import TlsError
 
 EXIT_TROUBLE = 2
@@ -40,6 +40,8 @@ def telling(folder: Path) -> Iterator[None]:
         raise Told(spoken(f"cli.trouble.{trouble.name}", "\n", **trouble.facts)) from trouble
     except TlsError as error:
         raise Told(spoken(f"cli.trouble.{error.key}", "\n", detail=error.detail)) from error
+    except NewerDatabase as error:
+        raise Told(spoken("cli.trouble.newer", "\n", path=folder)) from error
     except (sqlite3.DatabaseError, UnsafeSettings) as error:
         name = "disk_full" if "full" in str(error) else "database"
         facts = {"path": folder, "reason": error}

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from schema.codes import Code
 from server.errors import Fault, problem
+from server.store.protocol import Damaged
 from server.web.session import problem_page
 from server.wire import json_response
 
@@ -44,6 +45,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 def on_bug(request: Request, error: Exception) -> Response:
     """Log what we did not expect, once; tell the person only that it was not their fault."""
     log.error("bug", path=request.url.path, exc_info=error)
+    if isinstance(error, Damaged):
+        return tell(request, Fault(Code.DAMAGED, error.args[0]))
     return tell(request, Fault(Code.STORAGE if is_disk_trouble(error) else Code.INTERNAL))
 
 

@@ -19,6 +19,10 @@ T = TypeVar("T")
 Doc = dict[str, Any]
 
 
+class Damaged(Exception):
+    """What was read is not what was written. Names the entry: `log/<seq>`, `<entity>/<id>`…"""
+
+
 class Head(Struct, frozen=True):
     """The end of a centre's log, and which log it is."""
 
@@ -84,7 +88,7 @@ class Span(Struct, frozen=True):
 
 
 class Read(Protocol):
-    """A consistent view of one moment."""
+    """A consistent view of one moment. Who asks for a damaged entry by its name gets Damaged."""
 
     def head(self) -> Head: ...
 
@@ -96,6 +100,9 @@ class Read(Protocol):
     def children(self, entity: str, parent: str | None) -> list[Stored]:
         """Rows of an entity that name `parent`, in the order of their creation; all for None."""
 
+    def families(self, entity: str, parents: Iterable[str]) -> list[Stored]:
+        """Rows of an entity that name any of these parents."""
+
     def walk(self, entity: str) -> Iterator[Stored]:
         """All rows of an entity in the order of their ids, read as they are taken."""
 
@@ -103,14 +110,18 @@ class Read(Protocol):
         """Rows of (scope, lane) above `after` in seq order.
 
         Stops at the seq that passes `room` bytes and never splits one. From the beginning, at 0,
-        nothing is told of what has left or was removed.
+        nothing is told of what has left or was removed. A damaged row is left out: the sum of the
+        pair shows it to the reader, and others still learn the rest.
         """
 
     def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
         """Every row that moved in (scope, lane) above this seq, read as they are taken."""
 
     def walk_pair(self, scope: str, lane: int, low: Key) -> Iterator[tuple[Key, bytes]]:
-        """The rows that (scope, lane) holds, encoded, in the order of their keys from `low` on."""
+        """The rows that (scope, lane) holds, encoded, in the order of their keys from `low` on.
+
+        Without those that are damaged.
+        """
 
     def digests(self, scope: str) -> dict[int, int]:
         """The sum of each lane of a scope that holds anything."""
@@ -129,6 +140,9 @@ class Read(Protocol):
 
     def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
         """All records of a kind whose key begins so, by key, in the order of their keys."""
+
+    def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
+        """All records of a kind whose key begins with any of these."""
 
     def count(self, kind: str, prefix: str) -> int:
         """How many there are of them."""

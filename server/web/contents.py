@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from schema.entities import ENTITIES, refers_to
-from schema.fields import Field, holds
+from schema.entities import CHECKS, ENTITIES, refers_to
+from schema.fields import Field, check_of
 from schema.wire import Row
 from server.web.lookup import Lookup, text
 
@@ -87,9 +87,9 @@ def shown_fields(
 
 
 def _is_place(entity: str, fields: dict[str, Any]) -> bool:
-    known = ENTITIES[entity].fields if entity in ENTITIES else {}
-    here = [name for name in PLACE if fields.get(name) is not None and name in known]
-    return {"lat_e6", "lon_e6"} <= set(here) and all(holds(known[n], fields[n]) for n in here)
+    checks = CHECKS.get(entity, {})
+    here = [name for name in PLACE if fields.get(name) is not None and name in checks]
+    return {"lat_e6", "lon_e6"} <= set(here) and all(checks[n](fields[n]) for n in here)
 
 
 def _beside(look: Lookup, one: Shown, row: Row, name: str) -> Shown:
@@ -103,7 +103,7 @@ def shown_value(look: Lookup, entity: str, name: str, value: Any) -> Shown:
     field = ENTITIES[entity].fields.get(name) if entity in ENTITIES else None
     if value is None:
         return Shown(label, "none", None)
-    if field is None or not holds(field, value):
+    if field is None or not check_of(field)(value):
         return Shown(label, "text", plain(value))
     return Shown(label, *_printed(look, entity, name, field, value))
 

@@ -71,19 +71,19 @@ BUGS = (
     ),
     Bug(
         "a failed write is committed",
-        "server.store.sqlite",
+        "server.store.sqlite.database",
         'self.db.execute("ROLLBACK")',
         'self.db.execute("COMMIT")',
     ),
     Bug(
         "anybody may change anything",
         "sync.rights",
-        "    if units != {session.unit}:\n",
-        "    if not units:\n",
+        '    if stored is None and change.op != "create":\n',
+        "    if stored is None or change.op:\n",
     ),
     Bug(
         "a page ends within a seq",
-        "server.store.sqlite",
+        "server.store.sqlite.txn",
         "            if size >= room and seq != last:\n",
         "            if size >= room:\n",
     ),
@@ -119,9 +119,9 @@ BUGS = (
     ),
     Bug(
         "a row that leaves a scope stays in its sum",
-        "server.store.sqlite",
-        "digest if member.present else -digest",
-        "digest if member.present else 0",
+        "server.store.commit",
+        "for scope, spot in place.spots.items() if spot.present]",
+        "for scope, spot in place.spots.items()]",
     ),
     Bug(
         "nobody is told that a row left",
@@ -197,7 +197,7 @@ BUGS = (
     ),
     Bug(
         "the horizon forgets rows that live",
-        "server.store.sqlite",
+        "server.store.sqlite.txn",
         "DELETE FROM member WHERE centre=? AND present=0 AND",
         "DELETE FROM member WHERE centre=? AND present>=0 AND",
     ),
@@ -324,9 +324,9 @@ BUGS = (
     ),
     Bug(
         "a page goes by id, and its cursor with it",
-        "server.store.sqlite",
-        'AND (CASE WHEN m.present THEN r.removed <= ? ELSE ? END) ORDER BY m.seq",',
-        'AND (CASE WHEN m.present THEN r.removed <= ? ELSE ? END) ORDER BY m.id",',
+        "server.store.sqlite.txn",
+        '" ORDER BY m.seq",',
+        '" ORDER BY r.id",',
     ),
     Bug(
         "a cursor is a time",

@@ -333,7 +333,7 @@ async def test_a_walk_meets_every_record_once_while_others_are_written(store, mo
 
 
 async def test_a_walk_meets_every_row_once_while_others_are_written(store, monkeypatch):
-    monkeypatch.setattr("server.store.sqlite.WALKED", 2)
+    monkeypatch.setattr("server.store.sqlite.txn.WALKED", 2)
     await store.write(lambda txn: txn.commit([commit(n, signed(n)) for n in range(1, 6)]))
 
     def work(txn):

@@ -24,7 +24,7 @@ from server.config import Config
 from server.engine import Engine
 from server.node import Node, from_b64url, public_key, verifies
 from server.store.sqlite import open_store
-from server.store.sqlite_schema import MIGRATIONS
+from server.store.sqlite.schema import MIGRATIONS
 from sync.mutation import hash_of, signing_bytes, split_dot
 from sync.outbox import FINAL, Tip
 from tests.server.world import Phone, Time, World
@@ -32,6 +32,8 @@ from tests.upgrade.record import MINUTE_MS, record
 
 HERE = Path(__file__).parent
 TAKEN = {"applied", "merged"}
+IN_NAMES = {"member": "membership", "digest": "pair_digest"}
+"""The views that say in names what these tables of version 3 and before said."""
 
 
 @pytest.fixture(scope="module", params=[*sorted(path.name for path in HERE.glob("v*")), "today"])
@@ -157,9 +159,10 @@ async def test_no_line_of_an_old_database_is_lost_or_altered(centre, folder):
     old = loaded(folder, ":memory:")
     for table, of in columns(old).items():
         names = ", ".join(f"{table}.{name}" for name, _ in of)
-        query = f"SELECT {names} FROM {table}"
-        lines = old.execute(query).fetchall()
-        assert lines and set(lines) <= set(centre.sql(query)), table
+        lines = old.execute(f"SELECT {names} FROM {table}").fetchall()
+        seen_as = IN_NAMES[table] if ("scope", "TEXT") in of else table
+        now = f"SELECT {names} FROM {seen_as} AS {table}"
+        assert lines and set(lines) <= set(centre.sql(now)), table
     old.close()
 
 

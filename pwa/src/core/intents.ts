@@ -12,6 +12,7 @@ export const CODES = [
   'rate_limited',
   'internal',
   'storage',
+  'damaged',
   'shelf_full',
   'protocol',
   'wrong_centre',

@@ -1,0 +1,427 @@
+"""One transaction on one SQLite connection: what is read, and what a batch of commits writes."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from zlib import crc32
+
+import msgspec
+import structlog
+from msgspec import Raw
+
+from schema.wire import Page, Row, Verdict
+from server.store.commit import (
+    Batch,
+    Line,
+    Place,
+    Spot,
+    encoded,
+    fold,
+    keys_of,
+    line_crc,
+    row_crc,
+)
+from server.store.protocol import (
+    Commit,
+    Committed,
+    Damaged,
+    Doc,
+    Head,
+    Slice,
+    Span,
+    Touched,
+    Txn,
+)
+from sync.digest import WRAP, as_signed
+from sync.known import Logged
+from sync.merge import Write
+from sync.mutation import dot_of, hash_of, split_dot
+from sync.rows import Key, Stored
+
+log = structlog.get_logger()
+
+LAST = "\U0010ffff"
+WALKED = 200
+"""Rows read at once on a walk over all of them."""
+
+_BEGINS = "centre=? AND kind=? AND key>=? AND key<?"
+_ROW = "r.entity, r.id, CAST(r.doc AS BLOB), CAST(r.history AS BLOB), r.authority, r.crc"
+_SCOPE = "(SELECT no FROM scope WHERE centre=? AND name=?)"
+
+_rows = msgspec.json.Decoder(Row)
+_history = msgspec.json.Decoder(dict[str, list[Write]])
+_encode = msgspec.json.encode
+
+
+class SqliteTxn(Txn):
+    """One transaction on one connection."""
+
+    def __init__(self, db: sqlite3.Connection, centre: str) -> None:
+        self._db = db
+        self._centre = centre
+
+    def head(self) -> Head:
+        query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head WHERE centre=?"
+        return Head(*self._db.execute(query, (self._centre,)).fetchone())
+
+    def set_head(self, head: Head) -> None:
+        self._db.execute(
+            "UPDATE head SET epoch=?, floor=?, durable=? WHERE centre=?",
+            (head.epoch, head.floor, head.durable, self._centre),
+        )
+
+    def forget(self, after: int, upto: int, limit: int) -> int:
+        span = (self._centre, after, upto)
+        line = self._db.execute(
+            "SELECT seq FROM ("
+            "SELECT seq FROM member WHERE centre=?1 AND present=0 AND seq>?2 AND seq<=?3"
+            " UNION ALL SELECT seq FROM row WHERE centre=?1 AND removed=1 AND seq>?2 AND seq<=?3"
+            ") ORDER BY seq LIMIT 1 OFFSET ?4",
+            (*span, limit),
+        ).fetchone()
+        span = (self._centre, after, line[0] if line else upto)
+        self._db.execute(
+            "DELETE FROM member WHERE centre=? AND present=0 AND seq>? AND seq<=?", span
+        )
+        self._db.execute(
+            "DELETE FROM member WHERE row IN"
+            " (SELECT no FROM row WHERE centre=? AND removed=1 AND seq>? AND seq<=?)",
+            span,
+        )
+        return span[2]
+
+    def digests(self, scope: str) -> dict[int, int]:
+        query = f"SELECT lane, sum FROM digest WHERE scope={_SCOPE}"
+        return {lane: sum % WRAP for lane, sum in self._db.execute(query, (self._centre, scope))}
+
+    def seq_before(self, ms: int) -> int:
+        query = "SELECT received FROM log WHERE centre=? AND seq=?"
+        before, after = 0, self.head().seq + 1
+        while after - before > 1:
+            middle = (before + after) // 2
+            line = self._db.execute(query, (self._centre, middle)).fetchone()
+            if line[0] <= ms:
+                before = middle
+            else:
+                after = middle
+        return before
+
+    def words(self, dots: Iterable[str]) -> dict[str, bytes]:
+        query = (
+            "SELECT l.n, l.seq, l.raw, l.hash FROM json_each(?) w CROSS JOIN log l"
+            " ON l.centre=? AND l.replica=? AND l.lane=? AND l.n=w.value WHERE l.raw IS NOT NULL"
+        )
+        found: dict[str, bytes] = {}
+        for lane, numbers in _by_lane(dots).items():
+            lines = self._db.execute(query, (_json(numbers), self._centre, *lane))
+            for n, seq, raw, hash in sorted(lines, key=lambda line: line[1]):
+                if hash_of(raw) != hash:
+                    raise Damaged(f"log/{seq}")
+                found.setdefault(dot_of(*lane, n), raw)
+        return found
+
+    def logged(self, dots: Iterable[str]) -> dict[str, Logged]:
+        query = (
+            "SELECT l.n, l.seq, l.hash, l.verdict, l.code, l.detail, l.tags, l.crc"
+            " FROM json_each(?) w CROSS JOIN log l"
+            " ON l.centre=? AND l.replica=? AND l.lane=? AND l.n=w.value"
+        )
+        found = {}
+        for lane, numbers in _by_lane(dots).items():
+            lines = self._db.execute(query, (_json(numbers), self._centre, *lane))
+            for n, seq, *told, crc in sorted(lines, key=lambda line: line[1]):
+                dot = dot_of(*lane, n)
+                if line_crc(seq, dot, told) != crc:
+                    raise Damaged(f"log/{seq}")
+                hash, kind, code, detail, tags = told
+                marks = tuple(tags.split()) if tags else ()
+                verdict = Verdict(dot, hash, kind, seq, code, detail, tags=marks)
+                found[dot] = Logged(hash, verdict)
+        return found
+
+    def rows(self, keys: Iterable[Key]) -> dict[Key, Stored]:
+        query = (
+            f"SELECT {_ROW} FROM json_each(?) w CROSS JOIN row r"
+            " ON r.centre=? AND r.entity=? AND r.id=w.value WHERE r.doc IS NOT NULL"
+        )
+        found = {}
+        for entity, ids in _by_entity(keys).items():
+            for line in self._db.execute(query, (_json(ids), self._centre, entity)):
+                found[entity, line[1]] = _stored(*line)
+        return found
+
+    def children(self, entity: str, parent: str | None) -> list[Stored]:
+        query = f"SELECT {_ROW} FROM row r WHERE r.centre=? AND r.entity=?"
+        values = [self._centre, entity]
+        if parent is not None:
+            query += " AND r.parent=?"
+            values.append(parent)
+        lines = self._db.execute(query + " AND r.doc IS NOT NULL ORDER BY r.id", values)
+        return [_stored(*line) for line in lines]
+
+    def families(self, entity: str, parents: Iterable[str]) -> list[Stored]:
+        query = (
+            f"SELECT {_ROW} FROM json_each(?) w CROSS JOIN row r"
+            " ON r.centre=? AND r.entity=? AND r.parent=w.value WHERE r.doc IS NOT NULL"
+        )
+        lines = self._db.execute(query, (_json(list(parents)), self._centre, entity))
+        return [_stored(*line) for line in lines]
+
+    def walk(self, entity: str) -> Iterator[Stored]:
+        query = (
+            f"SELECT {_ROW} FROM row r WHERE r.centre=? AND r.entity=? AND r.id>?"
+            " AND r.doc IS NOT NULL ORDER BY r.id LIMIT ?"
+        )
+        last = ""
+        while lines := self._db.execute(query, (self._centre, entity, last, WALKED)).fetchall():
+            for line in lines:
+                stored = _stored(*line)
+                yield stored
+            last = stored.row.id
+
+    def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
+        lines = self._db.execute(
+            "SELECT m.seq, m.present, r.entity, r.id, CAST(r.doc AS BLOB),"
+            " CAST(r.history AS BLOB), r.crc FROM member m JOIN row r ON r.no=m.row"
+            f" WHERE m.scope={_SCOPE} AND m.lane=? AND m.seq>?"
+            " AND (CASE WHEN m.present THEN r.doc IS NOT NULL AND r.removed <= ? ELSE ? END)"
+            " ORDER BY m.seq",
+            (self._centre, scope, lane, after, after > 0, after > 0),
+        )
+        rows: list[Row] = []
+        out: list[tuple[str, str]] = []
+        last, size = after, 0
+        for seq, present, entity, id, doc, history, crc in lines:
+            if size >= room and seq != last:
+                return Slice(Page(scope, lane, last, rows, out), size, False)
+            last = seq
+            if present:
+                if row_crc(doc, history) == crc:
+                    rows.append(Raw(doc))  # type: ignore[arg-type]
+                    size += len(doc)
+                else:
+                    log.error("damaged", entry=f"{entity}/{id}")
+            else:
+                out.append((entity, id))
+                size += len(entity) + len(id)
+        return Slice(Page(scope, lane, last, rows, out), size, True)
+
+    def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
+        query = (
+            "SELECT r.entity, r.id, m.seq, m.present=0 OR r.removed FROM member m"
+            f" JOIN row r ON r.no=m.row WHERE m.scope={_SCOPE} AND m.lane=? AND m.seq>?"
+        )
+        for entity, id, seq, gone in self._db.execute(query, (self._centre, scope, lane, after)):
+            yield Touched((entity, id), seq, bool(gone))
+
+    def walk_pair(self, scope: str, lane: int, low: Key) -> Iterator[tuple[Key, bytes]]:
+        query = (
+            "SELECT r.no FROM member m JOIN row r ON r.no=m.row"
+            f" WHERE m.scope={_SCOPE} AND m.lane=? AND m.present=1"
+            " AND (r.entity, r.id)>=(?, ?) AND r.doc IS NOT NULL AND r.removed=0"
+            " ORDER BY r.entity, r.id"
+        )
+        one = f"SELECT {_ROW} FROM row r WHERE r.no=?"
+        for (no,) in self._db.execute(query, (self._centre, scope, lane, *low)):
+            entity, id, doc, history, _, crc = self._db.execute(one, (no,)).fetchone()
+            if row_crc(doc, history) == crc:
+                yield (entity, id), doc
+            else:
+                log.error("damaged", entry=f"{entity}/{id}")
+
+    def get(self, kind: str, key: str) -> Doc | None:
+        query = "SELECT key, CAST(doc AS BLOB), crc FROM side WHERE centre=? AND kind=? AND key=?"
+        line = self._db.execute(query, (self._centre, kind, key)).fetchone()
+        return _doc(kind, *line) if line else None
+
+    def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
+        return self.some(Span(kind, prefix), 0, -1)
+
+    def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
+        query = (
+            "SELECT s.key, CAST(s.doc AS BLOB), s.crc FROM json_each(?) w CROSS JOIN side s"
+            " ON s.centre=? AND s.kind=? AND s.key>=w.value AND s.key<w.value||?"
+        )
+        lines = self._db.execute(query, (_json(list(prefixes)), self._centre, kind, LAST))
+        return {key: _doc(kind, key, doc, crc) for key, doc, crc in lines}
+
+    def count(self, kind: str, prefix: str) -> int:
+        return self.count_in(Span(kind, prefix))
+
+    def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
+        order = "DESC" if span.newest else "ASC"
+        query = (
+            f"SELECT key, CAST(doc AS BLOB), crc FROM side WHERE {_BEGINS}"
+            f" ORDER BY key {order} LIMIT ? OFFSET ?"
+        )
+        lines = self._db.execute(query, (*self._bounds(span), limit, skip))
+        return {key: _doc(span.kind, key, doc, crc) for key, doc, crc in lines}
+
+    def count_in(self, span: Span) -> int:
+        query = f"SELECT count(*) FROM side WHERE {_BEGINS}"
+        found: int = self._db.execute(query, self._bounds(span)).fetchone()[0]
+        return found
+
+    def _bounds(self, span: Span) -> tuple[str, str, str, str]:
+        return self._centre, span.kind, max(span.prefix, span.low), span.prefix + LAST
+
+    def put(self, kind: str, key: str, doc: Doc) -> None:
+        text = _encode(doc)
+        self._db.execute(
+            "INSERT OR REPLACE INTO side (centre, kind, key, doc, crc)"
+            " VALUES (?, ?, ?, CAST(? AS TEXT), ?)",
+            (self._centre, kind, key, text, crc32(text)),
+        )
+
+    def delete(self, kind: str, key: str) -> None:
+        self._db.execute(
+            "DELETE FROM side WHERE centre=? AND kind=? AND key=?", (self._centre, kind, key)
+        )
+
+    def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        if not commits:
+            return []
+        head = self.head()
+        places = self._places(keys_of(commits))
+        batch = fold(head, commits, places)
+        self._write_log(batch.lines)
+        self._write_places(places)
+        self._write_sums(batch)
+        self._db.execute(
+            "UPDATE head SET seq=?, chain=? WHERE centre=?",
+            (batch.done[-1].seq, batch.chain, self._centre),
+        )
+        return batch.done
+
+    def _places(self, keys: Sequence[Key]) -> dict[Key, Place]:
+        """Where these rows stand; one that has no number yet gets the next one."""
+        query = (
+            "SELECT r.id, r.no, r.digest FROM json_each(?) w CROSS JOIN row r"
+            " ON r.centre=? AND r.entity=? AND r.id=w.value"
+        )
+        places: dict[Key, Place] = {}
+        for entity, ids in _by_entity(keys).items():
+            for id, *where in self._db.execute(query, (_json(ids), self._centre, entity)):
+                places[entity, id] = Place(*where)
+        self._find_spots({place.no: place for place in places.values()})
+        next_no = self._db.execute("SELECT ifnull(max(no), 0) + 1 FROM row").fetchone()[0]
+        for no, key in enumerate((key for key in keys if key not in places), next_no):
+            places[key] = Place(no, is_new=True)
+        return places
+
+    def _find_spots(self, places: dict[int, Place]) -> None:
+        if not places:
+            return
+        query = (
+            "SELECT m.row, s.name, m.lane, m.seq, m.present FROM json_each(?) w"
+            " CROSS JOIN member m ON m.row=w.value CROSS JOIN scope s ON s.no=m.scope"
+        )
+        for no, scope, lane, seq, present in self._db.execute(query, (_json(list(places)),)):
+            places[no].spots[scope] = Spot(lane, seq, bool(present))
+
+    def _write_log(self, lines: Sequence[Line]) -> None:
+        self._db.executemany(
+            "INSERT INTO log (centre, seq, replica, lane, n, hash, raw, verdict, code, detail,"
+            " received, chain, tags, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(self._centre, *msgspec.structs.astuple(one), one.crc) for one in lines],
+        )
+
+    def _write_places(self, places: dict[Key, Place]) -> None:
+        """Write what changed: rows, the numbers that rows not yet here have, and spots."""
+        made, changed, spots = [], [], []
+        scopes = self._scopes({name for place in places.values() for name in place.moved})
+        for (entity, id), place in places.items():
+            values = self._row_values(place)
+            if place.is_new:
+                made.append((place.no, self._centre, entity, id, *values))
+            elif place.row is not None:
+                changed.append((*values, place.no))
+            for name in place.moved:
+                spot = place.spots[name]
+                where = (place.no, scopes[name], spot.lane)
+                spots.append((self._centre, *where, spot.seq, spot.present))
+        self._db.executemany(
+            "INSERT INTO row (no, centre, entity, id, seq, parent, doc, history, authority, digest,"
+            " removed, crc) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT),"
+            " ?, ?, ?, ?)",
+            made,
+        )
+        self._db.executemany(
+            "UPDATE row SET seq=?, parent=?, doc=CAST(? AS TEXT), history=CAST(? AS TEXT),"
+            " authority=?, digest=?, removed=?, crc=? WHERE no=?",
+            changed,
+        )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO member (centre, row, scope, lane, seq, present)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            spots,
+        )
+
+    def _row_values(self, place: Place) -> tuple[object, ...]:
+        if place.row is None or place.stored is None:
+            return (0, None, None, None, 0, 0, False, 0)
+        doc, history = encoded(place)
+        parent, authority = place.stored.parent, place.stored.authority
+        crc = row_crc(doc, history)
+        row = place.row
+        return (row.seq, parent, doc, history, authority, place.digest, row.removed, crc)
+
+    def _scopes(self, names: set[str]) -> dict[str, int]:
+        """The number of each scope; one that has none yet gets one."""
+        query = (
+            "SELECT s.name, s.no FROM json_each(?) w CROSS JOIN scope s"
+            " ON s.centre=? AND s.name=w.value"
+        )
+        found = dict(self._db.execute(query, (_json(sorted(names)), self._centre)).fetchall())
+        for name in sorted(names - set(found)):
+            self._db.execute("INSERT INTO scope (centre, name) VALUES (?, ?)", (self._centre, name))
+            found[name] = self._db.execute("SELECT last_insert_rowid()").fetchone()[0]
+        return found
+
+    def _write_sums(self, batch: Batch) -> None:
+        sums = {pair: delta for pair, delta in batch.sums.items() if delta % WRAP}
+        scopes = self._scopes({scope for scope, _ in batch.sums})
+        for (scope, lane), delta in sums.items():
+            pair = (scopes[scope], lane)
+            line = self._db.execute("SELECT sum FROM digest WHERE scope=? AND lane=?", pair)
+            known = line.fetchone() or (0,)
+            self._db.execute(
+                "INSERT OR REPLACE INTO digest (centre, scope, lane, sum) VALUES (?, ?, ?, ?)",
+                (self._centre, *pair, as_signed(known[0] + delta)),
+            )
+
+
+def _json(values: Sequence[object]) -> str:
+    """A list for `json_each`: one statement looks up all of it."""
+    return _encode(values).decode()
+
+
+def _by_lane(dots: Iterable[str]) -> dict[tuple[str, int], list[int]]:
+    """The numbers asked for of each (replica, lane)."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for dot in dots:
+        replica, lane, n = split_dot(dot)
+        found.setdefault((replica, lane), []).append(n)
+    return found
+
+
+def _by_entity(keys: Iterable[Key]) -> dict[str, list[str]]:
+    """The ids asked for of each entity."""
+    found: dict[str, list[str]] = {}
+    for entity, id in keys:
+        found.setdefault(entity, []).append(id)
+    return found
+
+
+def _stored(
+    entity: str, id: str, doc: bytes, history: bytes | None, authority: int, crc: int
+) -> Stored:
+    if row_crc(doc, history) != crc:
+        raise Damaged(f"{entity}/{id}")
+    return Stored(_rows.decode(doc), _history.decode(history) if history else {}, authority)
+
+
+def _doc(kind: str, key: str, doc: bytes, crc: int) -> Doc:
+    if crc32(doc) != crc:
+        raise Damaged(f"{kind}/{key}")
+    found: Doc = msgspec.json.decode(doc)
+    return found
