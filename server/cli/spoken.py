@@ -9,7 +9,7 @@ import click
 
 from schema.words import LANGUAGES, say
 from server.data_folder import Trouble, explained
-from server.store.sqlite import NewerDatabase, UnsafeSettings
+from server.store.protocol import NewerDatabase, UnsafeSettings
 from server.tls import TlsError
 
 EXIT_TROUBLE = 2

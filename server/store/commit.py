@@ -84,11 +84,18 @@ def row_crc(doc: bytes, history: bytes | None) -> int:
     return crc32(history, crc32(doc)) if history else crc32(doc)
 
 
+class Moved(Struct):
+    """How a pair moved: to which seq, and by what its sum has changed."""
+
+    seq: int
+    delta: int = 0
+
+
 class Batch(Struct):
-    """The outcome of commits: new lines, the places that changed, and the sums of each pair."""
+    """The outcome of commits: new lines, and each (scope, lane) that moved."""
 
     lines: list[Line]
-    sums: dict[tuple[str, int], int]
+    pairs: dict[tuple[str, int], Moved]
     done: list[Committed]
     chain: str
 
@@ -108,10 +115,12 @@ def fold(head: Head, commits: Sequence[Commit], places: Mapping[Key, Place]) -> 
     for seq, one in enumerate(commits, head.seq + 1):
         batch.lines.append(_line(one, seq, batch.chain))
         batch.chain = batch.lines[-1].chain
-        batch.done.append(Committed(seq, frozenset(_move(one, seq, places))))
+        moved = _move(one, seq, places)
+        batch.pairs |= {pair: Moved(seq) for pair in moved}
+        batch.done.append(Committed(seq, frozenset(moved)))
     for key, place in places.items():
         _settle(place)
-        _add_up(batch.sums, before[key], place)
+        _add_up(batch.pairs, before[key], place)
     return batch
 
 
@@ -165,20 +174,21 @@ def _settle(place: Place) -> None:
     place.digest = as_signed(digest_of(row))
 
 
-Sums = dict[tuple[str, int], int]
-"""What a batch adds to the sum of each (scope, lane)."""
-
-
 def _present(place: Place) -> list[tuple[str, int]]:
     return [(scope, spot.lane) for scope, spot in place.spots.items() if spot.present]
 
 
-def _add_up(sums: Sums, before: tuple[int, list[tuple[str, int]]], place: Place) -> None:
-    digest, pairs = before
-    for pair in pairs:
-        sums[pair] = sums.get(pair, 0) - digest
+def _add_up(
+    pairs: dict[tuple[str, int], Moved], before: tuple[int, list[tuple[str, int]]], place: Place
+) -> None:
+    """What the row adds to the sums of its pairs now, for what it added; no other pair moved."""
+    digest, was_in = before
+    for pair in was_in:
+        if pair in pairs:
+            pairs[pair].delta -= digest
     for pair in _present(place):
-        sums[pair] = sums.get(pair, 0) + place.digest
+        if pair in pairs:
+            pairs[pair].delta += place.digest
 
 
 def encoded(place: Place) -> tuple[bytes, bytes | None]:

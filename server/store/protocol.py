@@ -23,6 +23,14 @@ class Damaged(Exception):
     """What was read is not what was written. Names the entry: `log/<seq>`, `<entity>/<id>`…"""
 
 
+class UnsafeSettings(Exception):
+    """The database does not keep its promises with these settings."""
+
+
+class NewerDatabase(Exception):
+    """A newer program has changed the database: this one would not understand all of it."""
+
+
 class Head(Struct, frozen=True):
     """The end of a centre's log, and which log it is."""
 
@@ -125,6 +133,9 @@ class Read(Protocol):
 
     def digests(self, scope: str) -> dict[int, int]:
         """The sum of each lane of a scope that holds anything."""
+
+    def moved_since(self, seq: int) -> dict[tuple[str, int], int]:
+        """Each (scope, lane) that has moved above this seq, with its newest seq."""
 
     def words(self, dots: Iterable[str]) -> dict[str, bytes]:
         """The bytes of each mutation as it came; those of a purged one are not there."""

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from schema.wire import Row, Verdict
-from server.store.protocol import Commit, Span, walk_kind
-from server.store.sqlite import UnsafeSettings, connect, open_store
+from server.store.protocol import Commit, Span, UnsafeSettings, walk_kind
+from server.store.sqlite import connect, open_store
 from sync.digest import digest_of, total
 from sync.known import Entry
 from sync.scope import Member, memberships

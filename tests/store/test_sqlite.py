@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from schema.wire import Row
-from server.store.protocol import Damaged, Span
-from server.store.sqlite import NewerDatabase, open_store
+from server.store.protocol import Damaged, NewerDatabase, Span
+from server.store.sqlite import open_store
 from tests.store.test_contract import commit, signed
 
 

@@ -32,7 +32,7 @@ from tests.upgrade.record import MINUTE_MS, record
 
 HERE = Path(__file__).parent
 TAKEN = {"applied", "merged"}
-IN_NAMES = {"member": "membership", "digest": "pair_digest"}
+IN_NAMES = {"member": "membership", "digest": "digest"}
 """The views that say in names what these tables of version 3 and before said."""
 
 

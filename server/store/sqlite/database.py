@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_bytes
 
-from server.store.protocol import Read, Store, T, Txn
+from server.store.protocol import Read, Store, T, Txn, UnsafeSettings
 from server.store.sqlite.schema import migrate
 from server.store.sqlite.txn import SqliteTxn
 
@@ -16,10 +16,6 @@ READERS = 2
 BUSY_TIMEOUT_S = 10.0
 WANTED = {"journal_mode": "wal", "synchronous": 2}
 """What every connection must answer, or the server does not serve: a commit is on disk."""
-
-
-class UnsafeSettings(Exception):
-    """The database does not keep its promises with these settings."""
 
 
 def connect(path: Path, query_only: bool) -> sqlite3.Connection:

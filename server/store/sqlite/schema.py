@@ -8,6 +8,7 @@ from sqlite_utils import Database
 
 from schema.wire import Row
 from server.store.commit import line_crc, row_crc
+from server.store.protocol import NewerDatabase
 from sync.digest import as_signed, digest_of
 from sync.mutation import dot_of
 
@@ -112,7 +113,7 @@ def _third(db: Database) -> None:
 
 
 def _fourth(db: Database) -> None:
-    """Rows and scopes have numbers, and everything that is told again has a checksum.
+    """Rows and scopes have numbers, pairs their newest seq, and what is told again a checksum.
 
     Whatever names a row names its number; one that was carried somewhere before it came has a
     number, and no document yet. Two views say it in names, for whoever reads with SQL.
@@ -133,7 +134,7 @@ def _fourth(db: Database) -> None:
         " present INTEGER, PRIMARY KEY (row, scope)) WITHOUT ROWID"
     )
     db.execute(
-        "CREATE TABLE digest (centre TEXT, scope INTEGER, lane INTEGER, sum INTEGER,"
+        "CREATE TABLE pair (centre TEXT, scope INTEGER, lane INTEGER, seq INTEGER, sum INTEGER,"
         " PRIMARY KEY (scope, lane)) WITHOUT ROWID"
     )
     db.execute(
@@ -156,10 +157,10 @@ def _fourth(db: Database) -> None:
         "SELECT m.centre, s.name AS scope, m.lane, r.entity, r.id, m.seq, m.present"
         " FROM member m JOIN scope s ON s.no=m.scope JOIN row r ON r.no=m.row",
     )
+    db.execute("CREATE INDEX pair_seq ON pair (centre, seq)")
     db.create_view(
-        "pair_digest",
-        "SELECT d.centre, s.name AS scope, d.lane, d.sum"
-        " FROM digest d JOIN scope s ON s.no=d.scope",
+        "digest",
+        "SELECT p.centre, s.name AS scope, p.lane, p.sum FROM pair p JOIN scope s ON s.no=p.scope",
     )
 
 
@@ -190,8 +191,12 @@ def _carry_over(db: Database) -> None:
     )
     db.execute("DROP INDEX carried_over")
     db.execute(
-        "INSERT INTO digest SELECT d.centre, s.no, d.lane, d.sum FROM old_digest d"
-        " JOIN scope s ON s.centre=d.centre AND s.name=d.scope"
+        "INSERT INTO pair SELECT m.centre, m.scope, m.lane, max(m.seq), 0 FROM member m"
+        " GROUP BY m.scope, m.lane"
+    )
+    db.execute(
+        "UPDATE pair SET sum=d.sum FROM old_digest d JOIN scope s"
+        " ON s.centre=d.centre AND s.name=d.scope WHERE pair.scope=s.no AND pair.lane=d.lane"
     )
     db.execute("INSERT INTO side SELECT centre, kind, key, doc, row_crc(doc, NULL) FROM old_side")
     db.execute(
@@ -208,10 +213,6 @@ def _crc_of_line(seq: int, replica: str, lane: int, n: int, *told: str | None) -
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _second, _third, _fourth)
-
-
-class NewerDatabase(Exception):
-    """A newer program has changed the database: this one would not understand all of it."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from msgspec import Raw
 
-from schema.wire import Page, Row, Verdict
+from schema.wire import Page, Row
 from server.store.commit import (
     Batch,
     Line,
@@ -17,13 +17,12 @@ from server.store.commit import (
     encoded,
     fold,
     keys_of,
-    line_crc,
     row_crc,
 )
+from server.store.lines import by_entity, by_lane, doc_of, logged_of, stored_of, words_of
 from server.store.protocol import (
     Commit,
     Committed,
-    Damaged,
     Doc,
     Head,
     Slice,
@@ -33,8 +32,6 @@ from server.store.protocol import (
 )
 from sync.digest import WRAP, as_signed
 from sync.known import Logged
-from sync.merge import Write
-from sync.mutation import dot_of, hash_of, split_dot
 from sync.rows import Key, Stored
 
 log = structlog.get_logger()
@@ -47,8 +44,6 @@ _BEGINS = "centre=? AND kind=? AND key>=? AND key<?"
 _ROW = "r.entity, r.id, CAST(r.doc AS BLOB), CAST(r.history AS BLOB), r.authority, r.crc"
 _SCOPE = "(SELECT no FROM scope WHERE centre=? AND name=?)"
 
-_rows = msgspec.json.Decoder(Row)
-_history = msgspec.json.Decoder(dict[str, list[Write]])
 _encode = msgspec.json.encode
 
 
@@ -90,8 +85,16 @@ class SqliteTxn(Txn):
         return span[2]
 
     def digests(self, scope: str) -> dict[int, int]:
-        query = f"SELECT lane, sum FROM digest WHERE scope={_SCOPE}"
+        query = f"SELECT lane, sum FROM pair WHERE scope={_SCOPE}"
         return {lane: sum % WRAP for lane, sum in self._db.execute(query, (self._centre, scope))}
+
+    def moved_since(self, seq: int) -> dict[tuple[str, int], int]:
+        query = (
+            "SELECT s.name, p.lane, p.seq FROM pair p CROSS JOIN scope s ON s.no=p.scope"
+            " WHERE p.centre=? AND p.seq>?"
+        )
+        lines = self._db.execute(query, (self._centre, seq))
+        return {(scope, lane): at for scope, lane, at in lines}
 
     def seq_before(self, ms: int) -> int:
         query = "SELECT received FROM log WHERE centre=? AND seq=?"
@@ -111,12 +114,9 @@ class SqliteTxn(Txn):
             " ON l.centre=? AND l.replica=? AND l.lane=? AND l.n=w.value WHERE l.raw IS NOT NULL"
         )
         found: dict[str, bytes] = {}
-        for lane, numbers in _by_lane(dots).items():
+        for lane, numbers in by_lane(dots).items():
             lines = self._db.execute(query, (_json(numbers), self._centre, *lane))
-            for n, seq, raw, hash in sorted(lines, key=lambda line: line[1]):
-                if hash_of(raw) != hash:
-                    raise Damaged(f"log/{seq}")
-                found.setdefault(dot_of(*lane, n), raw)
+            found |= words_of(lane, lines)
         return found
 
     def logged(self, dots: Iterable[str]) -> dict[str, Logged]:
@@ -125,17 +125,10 @@ class SqliteTxn(Txn):
             " FROM json_each(?) w CROSS JOIN log l"
             " ON l.centre=? AND l.replica=? AND l.lane=? AND l.n=w.value"
         )
-        found = {}
-        for lane, numbers in _by_lane(dots).items():
+        found: dict[str, Logged] = {}
+        for lane, numbers in by_lane(dots).items():
             lines = self._db.execute(query, (_json(numbers), self._centre, *lane))
-            for n, seq, *told, crc in sorted(lines, key=lambda line: line[1]):
-                dot = dot_of(*lane, n)
-                if line_crc(seq, dot, told) != crc:
-                    raise Damaged(f"log/{seq}")
-                hash, kind, code, detail, tags = told
-                marks = tuple(tags.split()) if tags else ()
-                verdict = Verdict(dot, hash, kind, seq, code, detail, tags=marks)
-                found[dot] = Logged(hash, verdict)
+            found |= logged_of(lane, lines)
         return found
 
     def rows(self, keys: Iterable[Key]) -> dict[Key, Stored]:
@@ -144,9 +137,9 @@ class SqliteTxn(Txn):
             " ON r.centre=? AND r.entity=? AND r.id=w.value WHERE r.doc IS NOT NULL"
         )
         found = {}
-        for entity, ids in _by_entity(keys).items():
+        for entity, ids in by_entity(keys).items():
             for line in self._db.execute(query, (_json(ids), self._centre, entity)):
-                found[entity, line[1]] = _stored(*line)
+                found[entity, line[1]] = stored_of(line)
         return found
 
     def children(self, entity: str, parent: str | None) -> list[Stored]:
@@ -156,7 +149,7 @@ class SqliteTxn(Txn):
             query += " AND r.parent=?"
             values.append(parent)
         lines = self._db.execute(query + " AND r.doc IS NOT NULL ORDER BY r.id", values)
-        return [_stored(*line) for line in lines]
+        return [stored_of(line) for line in lines]
 
     def families(self, entity: str, parents: Iterable[str]) -> list[Stored]:
         query = (
@@ -164,7 +157,7 @@ class SqliteTxn(Txn):
             " ON r.centre=? AND r.entity=? AND r.parent=w.value WHERE r.doc IS NOT NULL"
         )
         lines = self._db.execute(query, (_json(list(parents)), self._centre, entity))
-        return [_stored(*line) for line in lines]
+        return [stored_of(line) for line in lines]
 
     def walk(self, entity: str) -> Iterator[Stored]:
         query = (
@@ -174,7 +167,7 @@ class SqliteTxn(Txn):
         last = ""
         while lines := self._db.execute(query, (self._centre, entity, last, WALKED)).fetchall():
             for line in lines:
-                stored = _stored(*line)
+                stored = stored_of(line)
                 yield stored
             last = stored.row.id
 
@@ -231,7 +224,7 @@ class SqliteTxn(Txn):
     def get(self, kind: str, key: str) -> Doc | None:
         query = "SELECT key, CAST(doc AS BLOB), crc FROM side WHERE centre=? AND kind=? AND key=?"
         line = self._db.execute(query, (self._centre, kind, key)).fetchone()
-        return _doc(kind, *line) if line else None
+        return doc_of(kind, *line) if line else None
 
     def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
         return self.some(Span(kind, prefix), 0, -1)
@@ -242,7 +235,7 @@ class SqliteTxn(Txn):
             " ON s.centre=? AND s.kind=? AND s.key>=w.value AND s.key<w.value||?"
         )
         lines = self._db.execute(query, (_json(list(prefixes)), self._centre, kind, LAST))
-        return {key: _doc(kind, key, doc, crc) for key, doc, crc in lines}
+        return {key: doc_of(kind, key, doc, crc) for key, doc, crc in lines}
 
     def count(self, kind: str, prefix: str) -> int:
         return self.count_in(Span(kind, prefix))
@@ -254,7 +247,7 @@ class SqliteTxn(Txn):
             f" ORDER BY key {order} LIMIT ? OFFSET ?"
         )
         lines = self._db.execute(query, (*self._bounds(span), limit, skip))
-        return {key: _doc(span.kind, key, doc, crc) for key, doc, crc in lines}
+        return {key: doc_of(span.kind, key, doc, crc) for key, doc, crc in lines}
 
     def count_in(self, span: Span) -> int:
         query = f"SELECT count(*) FROM side WHERE {_BEGINS}"
@@ -285,7 +278,7 @@ class SqliteTxn(Txn):
         batch = fold(head, commits, places)
         self._write_log(batch.lines)
         self._write_places(places)
-        self._write_sums(batch)
+        self._write_pairs(batch)
         self._db.execute(
             "UPDATE head SET seq=?, chain=? WHERE centre=?",
             (batch.done[-1].seq, batch.chain, self._centre),
@@ -299,7 +292,7 @@ class SqliteTxn(Txn):
             " ON r.centre=? AND r.entity=? AND r.id=w.value"
         )
         places: dict[Key, Place] = {}
-        for entity, ids in _by_entity(keys).items():
+        for entity, ids in by_entity(keys).items():
             for id, *where in self._db.execute(query, (_json(ids), self._centre, entity)):
                 places[entity, id] = Place(*where)
         self._find_spots({place.no: place for place in places.values()})
@@ -377,51 +370,19 @@ class SqliteTxn(Txn):
             found[name] = self._db.execute("SELECT last_insert_rowid()").fetchone()[0]
         return found
 
-    def _write_sums(self, batch: Batch) -> None:
-        sums = {pair: delta for pair, delta in batch.sums.items() if delta % WRAP}
-        scopes = self._scopes({scope for scope, _ in batch.sums})
-        for (scope, lane), delta in sums.items():
+    def _write_pairs(self, batch: Batch) -> None:
+        scopes = self._scopes({scope for scope, _ in batch.pairs})
+        for (scope, lane), moved in batch.pairs.items():
             pair = (scopes[scope], lane)
-            line = self._db.execute("SELECT sum FROM digest WHERE scope=? AND lane=?", pair)
+            line = self._db.execute("SELECT sum FROM pair WHERE scope=? AND lane=?", pair)
             known = line.fetchone() or (0,)
             self._db.execute(
-                "INSERT OR REPLACE INTO digest (centre, scope, lane, sum) VALUES (?, ?, ?, ?)",
-                (self._centre, *pair, as_signed(known[0] + delta)),
+                "INSERT OR REPLACE INTO pair (centre, scope, lane, seq, sum)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (self._centre, *pair, moved.seq, as_signed(known[0] + moved.delta)),
             )
 
 
 def _json(values: Sequence[object]) -> str:
     """A list for `json_each`: one statement looks up all of it."""
     return _encode(values).decode()
-
-
-def _by_lane(dots: Iterable[str]) -> dict[tuple[str, int], list[int]]:
-    """The numbers asked for of each (replica, lane)."""
-    found: dict[tuple[str, int], list[int]] = {}
-    for dot in dots:
-        replica, lane, n = split_dot(dot)
-        found.setdefault((replica, lane), []).append(n)
-    return found
-
-
-def _by_entity(keys: Iterable[Key]) -> dict[str, list[str]]:
-    """The ids asked for of each entity."""
-    found: dict[str, list[str]] = {}
-    for entity, id in keys:
-        found.setdefault(entity, []).append(id)
-    return found
-
-
-def _stored(
-    entity: str, id: str, doc: bytes, history: bytes | None, authority: int, crc: int
-) -> Stored:
-    if row_crc(doc, history) != crc:
-        raise Damaged(f"{entity}/{id}")
-    return Stored(_rows.decode(doc), _history.decode(history) if history else {}, authority)
-
-
-def _doc(kind: str, key: str, doc: bytes, crc: int) -> Doc:
-    if crc32(doc) != crc:
-        raise Damaged(f"{kind}/{key}")
-    found: Doc = msgspec.json.decode(doc)
-    return found

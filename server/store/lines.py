@@ -1,0 +1,83 @@
+"""What a line of a table says, once its checksum has shown that it is what was written."""
+
+from collections.abc import Iterable
+from zlib import crc32
+
+import msgspec
+
+from schema.wire import Row, Verdict
+from server.store.commit import line_crc, row_crc
+from server.store.protocol import Damaged, Doc
+from sync.known import Logged
+from sync.merge import Write
+from sync.mutation import dot_of, hash_of, split_dot
+from sync.rows import Key, Stored
+
+_rows = msgspec.json.Decoder(Row)
+_history = msgspec.json.Decoder(dict[str, list[Write]])
+
+Lane = tuple[str, int]
+"""`(replica, lane)`."""
+
+
+def by_lane(dots: Iterable[str]) -> dict[Lane, list[int]]:
+    """The numbers asked for of each (replica, lane)."""
+    found: dict[Lane, list[int]] = {}
+    for dot in dots:
+        replica, lane, n = split_dot(dot)
+        found.setdefault((replica, lane), []).append(n)
+    return found
+
+
+def by_entity(keys: Iterable[Key]) -> dict[str, list[str]]:
+    """The ids asked for of each entity."""
+    found: dict[str, list[str]] = {}
+    for entity, id in keys:
+        found.setdefault(entity, []).append(id)
+    return found
+
+
+RowLine = tuple[str, str, bytes, bytes | None, int, int]
+"""entity, id, document, history, authority, checksum."""
+
+
+def stored_of(line: RowLine) -> Stored:
+    """The row of a line. Damaged when it is not what was written."""
+    entity, id, doc, history, authority, crc = line
+    if row_crc(doc, history) != crc:
+        raise Damaged(f"{entity}/{id}")
+    return Stored(_rows.decode(doc), _history.decode(history) if history else {}, authority)
+
+
+def doc_of(kind: str, key: str, doc: bytes, crc: int) -> Doc:
+    """A record of the server's own. Damaged when it is not what was written."""
+    if crc32(doc) != crc:
+        raise Damaged(f"{kind}/{key}")
+    found: Doc = msgspec.json.decode(doc)
+    return found
+
+
+LogLine = tuple[int, int, str, str, str | None, str | None, str | None, int]
+"""n, seq, hash, verdict, code, detail, tags, checksum."""
+
+
+def logged_of(lane: Lane, lines: Iterable[LogLine]) -> dict[str, Logged]:
+    """What the log says of each dot: the last line of each stands. Damaged names a bad line."""
+    found = {}
+    for n, seq, hash, kind, code, detail, tags, crc in sorted(lines, key=lambda line: line[1]):
+        dot = dot_of(*lane, n)
+        if line_crc(seq, dot, (hash, kind, code, detail, tags)) != crc:
+            raise Damaged(f"log/{seq}")
+        marks = tuple(tags.split()) if tags else ()
+        found[dot] = Logged(hash, Verdict(dot, hash, kind, seq, code, detail, tags=marks))
+    return found
+
+
+def words_of(lane: Lane, lines: Iterable[tuple[int, int, bytes, str]]) -> dict[str, bytes]:
+    """The bytes of each dot as they first came, from (n, seq, raw, hash). Damaged names a line."""
+    found: dict[str, bytes] = {}
+    for n, seq, raw, hash in sorted(lines, key=lambda line: line[1]):
+        if hash_of(raw) != hash:
+            raise Damaged(f"log/{seq}")
+        found.setdefault(dot_of(*lane, n), raw)
+    return found

@@ -1,0 +1,6 @@
+"""PostgreSQL store: for when one machine is outgrown; any number of nodes on one database."""
+
+from server.store.postgres.database import PostgresDatabase, PostgresStore, connect, open_postgres
+from server.store.postgres.txn import PostgresTxn
+
+__all__ = ["PostgresDatabase", "PostgresStore", "PostgresTxn", "connect", "open_postgres"]

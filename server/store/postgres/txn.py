@@ -1,0 +1,415 @@
+"""One transaction on one PostgreSQL connection: the reads, and what a batch of commits writes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from zlib import crc32
+
+import msgspec
+import psycopg
+import structlog
+from msgspec import Raw
+
+from schema.wire import Page, Row
+from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of, row_crc
+from server.store.lines import by_entity, by_lane, doc_of, logged_of, stored_of, words_of
+from server.store.protocol import Commit, Committed, Doc, Head, Slice, Span, Touched, Txn
+from sync.digest import WRAP, as_signed
+from sync.known import Logged
+from sync.rows import Key, Stored
+
+log = structlog.get_logger()
+
+LAST = "\U0010ffff"
+WALKED = 200
+"""Rows read at once on a walk over many of them."""
+
+_DOC = "convert_to(r.doc, 'UTF8'), convert_to(r.history, 'UTF8')"
+_ROW = f"r.entity, r.id, {_DOC}, r.authority, r.crc"
+_BEGINS = "centre=%s AND kind=%s AND key>=%s AND key<%s"
+_SCOPE = "(SELECT no FROM scope WHERE centre=%s AND name=%s)"
+_JOIN = '"row" r ON r.centre=m.centre AND r.no=m."row"'
+
+_encode = msgspec.json.encode
+
+
+class PostgresTxn(Txn):
+    """One transaction on one connection. Who writes holds the lock on the centre's head."""
+
+    def __init__(self, db: psycopg.Connection, centre: str) -> None:
+        self._db = db
+        self._centre = centre
+
+    def _all(self, query: str, *values: Any) -> list[Any]:
+        with self._db.cursor(binary=True) as cursor:
+            return cursor.execute(query, values).fetchall()
+
+    def _one(self, query: str, *values: Any) -> Any:
+        lines = self._all(query, *values)
+        return lines[0] if lines else None
+
+    def _do(self, query: str, *values: Any) -> None:
+        self._db.execute(query, values)
+
+    def head(self) -> Head:
+        query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head WHERE centre=%s"
+        return Head(*self._one(query, self._centre))
+
+    def set_head(self, head: Head) -> None:
+        self._do(
+            "UPDATE head SET epoch=%s, floor=%s, durable=%s WHERE centre=%s",
+            *(head.epoch, head.floor, head.durable, self._centre),
+        )
+
+    def forget(self, after: int, upto: int, limit: int) -> int:
+        line = self._one(
+            "SELECT seq FROM ("
+            "SELECT seq FROM member WHERE centre=%s AND NOT present AND seq>%s AND seq<=%s"
+            ' UNION ALL SELECT seq FROM "row" WHERE centre=%s AND removed AND seq>%s AND seq<=%s'
+            ") AS gone ORDER BY seq LIMIT 1 OFFSET %s",
+            *(self._centre, after, upto, self._centre, after, upto, limit),
+        )
+        upto = line[0] if line else upto
+        span = (self._centre, after, upto)
+        self._do("DELETE FROM member WHERE centre=%s AND NOT present AND seq>%s AND seq<=%s", *span)
+        self._do(
+            'DELETE FROM member WHERE centre=%s AND "row" IN'
+            ' (SELECT no FROM "row" WHERE centre=%s AND removed AND seq>%s AND seq<=%s)',
+            *(self._centre, *span),
+        )
+        return upto
+
+    def digests(self, scope: str) -> dict[int, int]:
+        query = f"SELECT lane, sum FROM pair WHERE centre=%s AND scope={_SCOPE}"
+        lines = self._all(query, self._centre, self._centre, scope)
+        return {lane: sum % WRAP for lane, sum in lines}
+
+    def moved_since(self, seq: int) -> dict[tuple[str, int], int]:
+        query = (
+            "SELECT s.name, p.lane, p.seq FROM pair p JOIN scope s"
+            " ON s.centre=p.centre AND s.no=p.scope WHERE p.centre=%s AND p.seq>%s"
+        )
+        return {(scope, lane): at for scope, lane, at in self._all(query, self._centre, seq)}
+
+    def seq_before(self, ms: int) -> int:
+        query = "SELECT received FROM log WHERE centre=%s AND seq=%s"
+        before, after = 0, self.head().seq + 1
+        while after - before > 1:
+            middle = (before + after) // 2
+            if self._one(query, self._centre, middle)[0] <= ms:
+                before = middle
+            else:
+                after = middle
+        return before
+
+    def words(self, dots: Iterable[str]) -> dict[str, bytes]:
+        query = (
+            "SELECT n, seq, raw, hash FROM log WHERE centre=%s AND replica=%s AND lane=%s"
+            " AND n=ANY(%s) AND raw IS NOT NULL"
+        )
+        found: dict[str, bytes] = {}
+        for lane, numbers in by_lane(dots).items():
+            found |= words_of(lane, self._all(query, self._centre, *lane, numbers))
+        return found
+
+    def logged(self, dots: Iterable[str]) -> dict[str, Logged]:
+        query = (
+            "SELECT n, seq, hash, verdict, code, detail, tags, crc FROM log"
+            " WHERE centre=%s AND replica=%s AND lane=%s AND n=ANY(%s)"
+        )
+        found: dict[str, Logged] = {}
+        for lane, numbers in by_lane(dots).items():
+            found |= logged_of(lane, self._all(query, self._centre, *lane, numbers))
+        return found
+
+    def rows(self, keys: Iterable[Key]) -> dict[Key, Stored]:
+        query = (
+            f'SELECT {_ROW} FROM "row" r WHERE r.centre=%s AND r.entity=%s AND r.id=ANY(%s)'
+            " AND r.doc IS NOT NULL"
+        )
+        found: dict[Key, Stored] = {}
+        for entity, ids in by_entity(keys).items():
+            lines = {line[1]: line for line in self._all(query, self._centre, entity, ids)}
+            found |= {(entity, id): stored_of(lines[id]) for id in ids if id in lines}
+        return found
+
+    def children(self, entity: str, parent: str | None) -> list[Stored]:
+        query = f'SELECT {_ROW} FROM "row" r WHERE r.centre=%s AND r.entity=%s'
+        values = [self._centre, entity]
+        if parent is not None:
+            query += " AND r.parent=%s"
+            values.append(parent)
+        lines = self._all(query + " AND r.doc IS NOT NULL ORDER BY r.id", *values)
+        return [stored_of(line) for line in lines]
+
+    def families(self, entity: str, parents: Iterable[str]) -> list[Stored]:
+        query = (
+            f'SELECT {_ROW} FROM "row" r WHERE r.centre=%s AND r.entity=%s AND r.parent=ANY(%s)'
+            " AND r.doc IS NOT NULL ORDER BY r.parent, r.id"
+        )
+        lines = self._all(query, self._centre, entity, list(parents))
+        return [stored_of(line) for line in lines]
+
+    def walk(self, entity: str) -> Iterator[Stored]:
+        query = (
+            f'SELECT {_ROW} FROM "row" r WHERE r.centre=%s AND r.entity=%s AND r.id>%s'
+            " AND r.doc IS NOT NULL ORDER BY r.id LIMIT %s"
+        )
+        last = ""
+        while lines := self._all(query, self._centre, entity, last, WALKED):
+            for line in lines:
+                yield stored_of(line)
+            last = lines[-1][1]
+
+    def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
+        rows: list[Row] = []
+        out: list[tuple[str, str]] = []
+        last, size = after, 0
+        for seq, present, entity, id, doc, history, crc in self._moved(scope, lane, after):
+            if size >= room and seq != last:
+                return Slice(Page(scope, lane, last, rows, out), size, False)
+            last = seq
+            if not present:
+                out.append((entity, id))
+                size += len(entity) + len(id)
+            elif row_crc(doc, history) == crc:
+                rows.append(Raw(doc))  # type: ignore[arg-type]
+                size += len(doc)
+            else:
+                log.error("damaged", entry=f"{entity}/{id}")
+        return Slice(Page(scope, lane, last, rows, out), size, True)
+
+    def _moved(self, scope: str, lane: int, after: int) -> Iterator[Any]:
+        """What a page tells above `after`, read a slice at a time."""
+        query = (
+            f'SELECT m.seq, m.present, r.entity, r.id, {_DOC}, r.crc, m."row" FROM member m'
+            f" JOIN {_JOIN} WHERE m.centre=%s AND m.scope={_SCOPE} AND m.lane=%s"
+            ' AND (m.seq, m."row")>(%s, %s)'
+            " AND CASE WHEN m.present THEN r.doc IS NOT NULL AND (%s OR NOT r.removed) ELSE %s END"
+            ' ORDER BY m.seq, m."row" LIMIT %s'
+        )
+        told, mark = after > 0, (after + 1, -1)
+        pair = (self._centre, self._centre, scope, lane)
+        while lines := self._all(query, *pair, *mark, told, told, WALKED):
+            for *line, _ in lines:
+                yield line
+            if len(lines) < WALKED:
+                return
+            mark = (lines[-1][0], lines[-1][-1])
+
+    def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
+        query = (
+            'SELECT r.entity, r.id, m.seq, NOT m.present OR r.removed, m."row" FROM member m'
+            f" JOIN {_JOIN} WHERE m.centre=%s AND m.scope={_SCOPE} AND m.lane=%s"
+            ' AND (m.seq, m."row")>(%s, %s) ORDER BY m.seq, m."row" LIMIT %s'
+        )
+        mark = (after + 1, -1)
+        pair = (self._centre, self._centre, scope, lane)
+        while lines := self._all(query, *pair, *mark, WALKED):
+            for entity, id, seq, gone, no in lines:
+                yield Touched((entity, id), seq, gone)
+                mark = (seq, no)
+
+    def walk_pair(self, scope: str, lane: int, low: Key) -> Iterator[tuple[Key, bytes]]:
+        query = (
+            f"SELECT r.entity, r.id, {_DOC}, r.crc FROM member m JOIN {_JOIN}"
+            f" WHERE m.centre=%s AND m.scope={_SCOPE} AND m.lane=%s AND m.present"
+            " AND (r.entity, r.id)>(%s, %s) AND r.doc IS NOT NULL AND NOT r.removed"
+            " ORDER BY r.entity, r.id LIMIT %s"
+        )
+        pair = (self._centre, self._centre, scope, lane)
+        first = query.replace(">(%s, %s)", ">=(%s, %s)")
+        while lines := self._all(first or query, *pair, *low, WALKED):
+            first = ""
+            for entity, id, doc, history, crc in lines:
+                low = (entity, id)
+                if row_crc(doc, history) == crc:
+                    yield low, doc
+                else:
+                    log.error("damaged", entry=f"{entity}/{id}")
+
+    def get(self, kind: str, key: str) -> Doc | None:
+        query = (
+            "SELECT key, convert_to(doc, 'UTF8'), crc FROM side"
+            " WHERE centre=%s AND kind=%s AND key=%s"
+        )
+        line = self._one(query, self._centre, kind, key)
+        return doc_of(kind, *line) if line else None
+
+    def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
+        return self.some(Span(kind, prefix), 0, -1)
+
+    def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
+        query = (
+            "SELECT s.key, convert_to(s.doc, 'UTF8'), s.crc FROM unnest(%s::text[]) w"
+            ' JOIN side s ON s.centre=%s AND s.kind=%s AND s.key>=w COLLATE "C"'
+            ' AND s.key<(w || %s) COLLATE "C"'
+        )
+        lines = self._all(query, list(prefixes), self._centre, kind, LAST)
+        return {key: doc_of(kind, key, doc, crc) for key, doc, crc in lines}
+
+    def count(self, kind: str, prefix: str) -> int:
+        return self.count_in(Span(kind, prefix))
+
+    def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
+        order = "DESC" if span.newest else "ASC"
+        query = (
+            f"SELECT key, convert_to(doc, 'UTF8'), crc FROM side WHERE {_BEGINS}"
+            f" ORDER BY key {order} LIMIT %s OFFSET %s"
+        )
+        lines = self._all(query, *self._bounds(span), None if limit < 0 else limit, skip)
+        return {key: doc_of(span.kind, key, doc, crc) for key, doc, crc in lines}
+
+    def count_in(self, span: Span) -> int:
+        found: int = self._one(f"SELECT count(*) FROM side WHERE {_BEGINS}", *self._bounds(span))[0]
+        return found
+
+    def _bounds(self, span: Span) -> tuple[str, str, str, str]:
+        return self._centre, span.kind, max(span.prefix, span.low), span.prefix + LAST
+
+    def put(self, kind: str, key: str, doc: Doc) -> None:
+        text = _encode(doc)
+        self._do(
+            "INSERT INTO side (centre, kind, key, doc, crc) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (centre, kind, key) DO UPDATE SET doc=excluded.doc, crc=excluded.crc",
+            *(self._centre, kind, key, text.decode(), crc32(text)),
+        )
+
+    def delete(self, kind: str, key: str) -> None:
+        query = "DELETE FROM side WHERE centre=%s AND kind=%s AND key=%s"
+        self._do(query, self._centre, kind, key)
+
+    def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        if not commits:
+            return []
+        head = self.head()
+        places = self._places(keys_of(commits))
+        batch = fold(head, commits, places)
+        scopes = self._scopes({scope for scope, _ in batch.pairs})
+        self._write_log(batch.lines)
+        self._write_rows(places)
+        self._write_spots(places, scopes)
+        self._write_pairs(batch, scopes)
+        self._do(
+            "UPDATE head SET seq=%s, chain=%s WHERE centre=%s",
+            *(batch.done[-1].seq, batch.chain, self._centre),
+        )
+        return batch.done
+
+    def _places(self, keys: Sequence[Key]) -> dict[Key, Place]:
+        """Where these rows stand; one that has no number yet gets the next one."""
+        query = 'SELECT id, no, digest FROM "row" WHERE centre=%s AND entity=%s AND id=ANY(%s)'
+        places: dict[Key, Place] = {}
+        for entity, ids in by_entity(keys).items():
+            for id, *where in self._all(query, self._centre, entity, ids):
+                places[entity, id] = Place(*where)
+        self._find_spots({place.no: place for place in places.values()})
+        last = self._one('SELECT coalesce(max(no), 0) FROM "row" WHERE centre=%s', self._centre)[0]
+        for no, key in enumerate((key for key in keys if key not in places), last + 1):
+            places[key] = Place(no, is_new=True)
+        return places
+
+    def _find_spots(self, places: dict[int, Place]) -> None:
+        query = (
+            'SELECT m."row", s.name, m.lane, m.seq, m.present FROM member m'
+            " JOIN scope s ON s.centre=m.centre AND s.no=m.scope"
+            ' WHERE m.centre=%s AND m."row"=ANY(%s)'
+        )
+        if places:
+            for no, scope, *spot in self._all(query, self._centre, list(places)):
+                places[no].spots[scope] = Spot(*spot)
+
+    def _scopes(self, names: set[str]) -> dict[str, int]:
+        """The number of each scope; one that has none yet gets one."""
+        query = "SELECT name, no FROM scope WHERE centre=%s AND name=ANY(%s)"
+        found: dict[str, int] = dict(self._all(query, self._centre, sorted(names)))
+        lacking = sorted(names - set(found))
+        if lacking:
+            query = "SELECT coalesce(max(no), 0) FROM scope WHERE centre=%s"
+            last = self._one(query, self._centre)[0]
+            numbers = {name: no for no, name in enumerate(lacking, last + 1)}
+            self._copy("scope (centre, no, name)", [(no, name) for name, no in numbers.items()])
+            found |= numbers
+        return found
+
+    def _copy(self, into: str, lines: Iterable[Sequence[Any]]) -> None:
+        """Write new lines of this centre."""
+        with self._db.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
+            for line in lines:
+                copy.write_row((self._centre, *line))
+
+    def _write_log(self, lines: Sequence[Line]) -> None:
+        self._copy(
+            "log (centre, seq, replica, lane, n, hash, raw, verdict, code, detail, received, chain,"
+            " tags, crc)",
+            [(*msgspec.structs.astuple(one), one.crc) for one in lines],
+        )
+
+    def _write_rows(self, places: dict[Key, Place]) -> None:
+        made = [(place.no, *key, *_values(place)) for key, place in places.items() if place.is_new]
+        changed = [
+            (place.no, *_values(place))
+            for place in places.values()
+            if place.row is not None and not place.is_new
+        ]
+        self._copy(
+            '"row" (centre, no, entity, id, seq, parent, doc, history, authority, digest, removed,'
+            " crc)",
+            made,
+        )
+        if changed:
+            self._do(
+                'UPDATE "row" r SET seq=n.seq, parent=n.parent, doc=n.doc, history=n.history,'
+                " authority=n.authority, digest=n.digest, removed=n.removed, crc=n.crc"
+                " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],"
+                " %s::int[], %s::bigint[], %s::boolean[], %s::bigint[])"
+                " AS n (no, seq, parent, doc, history, authority, digest, removed, crc)"
+                " WHERE r.centre=%s AND r.no=n.no",
+                *(*_columns(changed), self._centre),
+            )
+
+    def _write_spots(self, places: dict[Key, Place], scopes: dict[str, int]) -> None:
+        spots = [
+            (place.no, scopes[name], *msgspec.structs.astuple(place.spots[name]))
+            for place in places.values()
+            for name in place.moved
+        ]
+        if spots:
+            self._do(
+                'INSERT INTO member (centre, "row", scope, lane, seq, present)'
+                " SELECT %s, n.* FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[],"
+                ' %s::boolean[]) AS n ON CONFLICT (centre, "row", scope) DO UPDATE'
+                " SET lane=excluded.lane, seq=excluded.seq, present=excluded.present",
+                *(self._centre, *_columns(spots)),
+            )
+
+    def _write_pairs(self, batch: Batch, scopes: dict[str, int]) -> None:
+        query = "SELECT scope, lane, sum FROM pair WHERE centre=%s AND scope=ANY(%s)"
+        lines = self._all(query, self._centre, list(scopes.values()))
+        known = {(scope, lane): sum for scope, lane, sum in lines}
+        pairs = []
+        for (name, lane), moved in batch.pairs.items():
+            sum = as_signed(known.get((scopes[name], lane), 0) + moved.delta)
+            pairs.append((scopes[name], lane, moved.seq, sum))
+        if pairs:
+            self._do(
+                "INSERT INTO pair (centre, scope, lane, seq, sum) SELECT %s, n.* FROM"
+                " unnest(%s::int[], %s::int[], %s::bigint[], %s::bigint[]) AS n"
+                " ON CONFLICT (centre, scope, lane) DO UPDATE SET seq=excluded.seq,"
+                " sum=excluded.sum",
+                *(self._centre, *_columns(pairs)),
+            )
+
+
+def _values(place: Place) -> tuple[Any, ...]:
+    """seq, parent, document, history, authority, digest, removed and checksum of a row."""
+    if place.row is None or place.stored is None:
+        return (0, None, None, None, 0, 0, False, 0)
+    doc, history = encoded(place)
+    told = (place.stored.parent, doc.decode(), history.decode() if history else None)
+    crc = row_crc(doc, history)
+    return (place.row.seq, *told, place.stored.authority, place.digest, place.row.removed, crc)
+
+
+def _columns(lines: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    """The lines as one list a column."""
+    return map(list, zip(*lines, strict=True))
