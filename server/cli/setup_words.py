@@ -80,6 +80,11 @@ COMMANDS = {
         "在模拟的坏网络、坏时钟、坏磁盘中检验同步",
         "test the sync under simulated bad networks, clocks and disks",
     ),
+    "bench": (
+        "bench",
+        "测量性能,并与同类系统对比",
+        "measure how fast it is, beside its peers",
+    ),
     "emit": ("emit", "由 schema/ 生成文件", "write the files generated from schema/"),
     "cert": ("cert", "证书:查看与续期", "certificate: show and renew"),
     "shots": ("shots", "生成说明文档的图片", "make the pictures of the README"),

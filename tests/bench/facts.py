@@ -1,0 +1,100 @@
+"""What devices write: facts alone, and facts with edits of rows that several devices share."""
+
+from collections.abc import Iterator
+from itertools import cycle
+from random import Random
+
+from schema.steps import UNIT_STEPS
+from schema.wire import Change
+from server.ids import uuid7
+from tests.bench.centre import Made
+from tests.bench.writer import Writer
+
+PER_RUN = 100
+FOREIGN_SHARE = 0.1
+"""So many edits meet one of another device of the unit that their author had not seen."""
+
+EDITED = ("base", "manager", "manager_phone", "operator", "operator_phone")
+TEXT = "示例反馈：现场已封控，人员到位，正在处置，暂无新增险情。"
+
+
+class Mix:
+    """Endless work for the devices of a centre, the same for the same seed."""
+
+    def __init__(self, made: Made, seed: int) -> None:
+        self._random = Random(seed)
+        self._targets = {unit: cycle(known) for unit, known in made.targets.items()}
+        self._cells = {
+            unit: [(id, name) for id in cards for name in EDITED]
+            for unit, cards in made.machines.items()
+        }
+        self._seen: dict[tuple[str, str, str], str] = {}
+        self._created = {id: dot for cards in made.machines.values() for id, dot in cards.items()}
+
+    def facts(self, writer: Writer, lane: int, count: int = PER_RUN) -> list[bytes]:
+        """Steps with now and then a call for help (lane 0), or feedback (lane 1)."""
+        make = self._urgent if lane == 0 else self._feedback
+        return [make(writer) for _ in range(count)]
+
+    def _urgent(self, writer: Writer) -> bytes:
+        return self._help_call(writer) if self._random.random() < 0.05 else self._step(writer)
+
+    def _step(self, writer: Writer) -> bytes:
+        fields = self._of_target(writer)
+        fields |= {"step": self._random.choice(UNIT_STEPS), "version": 1, "route": "device"}
+        change = Change("create", "step", uuid7(writer.stamp.wall_ms), fields)
+        return writer.write("target.step", 0, change)
+
+    def _help_call(self, writer: Writer) -> bytes:
+        fields = {key: self._of_target(writer)[key] for key in ("unit", "target", "at")}
+        fields |= {"text": "示例求援：请增派一台吊车", "lat_e6": 30_000_000, "lon_e6": 120_000_000}
+        change = Change("create", "help_call", uuid7(writer.stamp.wall_ms), fields)
+        return writer.write("help.call", 0, change)
+
+    def _feedback(self, writer: Writer) -> bytes:
+        fields = self._of_target(writer) | {"kind": "progress", "text": TEXT}
+        change = Change("create", "feedback", uuid7(writer.stamp.wall_ms), fields)
+        return writer.write("feedback.add", 1, change)
+
+    def _of_target(self, writer: Writer) -> dict[str, object]:
+        unit = writer.reply.unit
+        target, directive = next(self._targets[unit])
+        at = writer.stamp.wall_ms or writer.reply.now
+        return {"target": target, "directive": directive, "unit": unit, "round": 1, "at": at}
+
+    def edits(self, writer: Writer, share: tuple[int, int], count: int = PER_RUN) -> list[bytes]:
+        """Edits of machines' cards, each based on what this device last saw of the field.
+
+        `share` = (which, of how many) devices of the unit: most edits are of its own part.
+        """
+        return [self._edit(writer, *share) for _ in range(count)]
+
+    def _edit(self, writer: Writer, which: int, of: int) -> bytes:
+        cells = self._cells[writer.reply.unit]
+        if self._random.random() < FOREIGN_SHARE:
+            which = (which + 1) % of
+        id, name = cells[self._random.randrange(len(cells) // of) * of + which]
+        cell = (writer.reply.replica, id, name)
+        base = self._seen.get(cell, self._created[id])
+        self._seen[cell] = writer.next_dot(2)
+        value = f"示例{self._random.randrange(10**9):09}"
+        return writer.write(
+            "equipment.edit", 2, Change("set", "equipment", id, {name: value}), (base,)
+        )
+
+
+def fact_pushes(mix: Mix, writer: Writer, count: int) -> Iterator[bytes]:
+    """So many requests of one run of facts each, urgent ones and others in turn."""
+    for number in range(count):
+        lane = number % 2
+        yield writer.push(writer.run(lane, mix.facts(writer, lane)))
+
+
+def mixed_pushes(mix: Mix, writer: Writer, share: tuple[int, int], count: int) -> Iterator[bytes]:
+    """As many runs of edits as of facts."""
+    for number in range(count):
+        if number % 2:
+            yield writer.push(writer.run(2, mix.edits(writer, share)))
+        else:
+            lane = number // 2 % 2
+            yield writer.push(writer.run(lane, mix.facts(writer, lane)))

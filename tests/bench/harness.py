@@ -1,0 +1,103 @@
+"""Rounds that take turns in one go, and what they come to: medians, ratios, spread."""
+
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from tests.bench.figures import FIGURES
+
+Round = Callable[[], Awaitable[float]]
+"""One round of a side: its rate, or what it cost."""
+
+
+class Samples(Struct, frozen=True):
+    """What a side came to in each round."""
+
+    side: str
+    unit: str
+    values: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        return min(self.values), max(self.values)
+
+
+class Result(Struct, frozen=True):
+    """A figure of this run. `spread` is the least and the most that single rounds gave."""
+
+    name: str
+    value: float
+    spread: tuple[float, float]
+    sides: list[Samples] = []
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        return FIGURES[self.name].met(self.value)
+
+
+def ratio(name: str, ours: Samples, theirs: Samples, note: str = "") -> Result:
+    """Our median to theirs; the spread is that of the rounds that followed each other."""
+    pairs = [a / b for a, b in zip(ours.values, theirs.values, strict=True)]
+    value = ours.median / theirs.median
+    return Result(name, value, (min(pairs), max(pairs)), [ours, theirs], note)
+
+
+def plain(name: str, samples: Samples, note: str = "") -> Result:
+    """A figure that is not a ratio: the median."""
+    return Result(name, samples.median, samples.spread, [samples], note)
+
+
+class Bench(Struct):
+    """One run: where it may write, how much it does, and who hears how far it is."""
+
+    folder: Path
+    sizes: "Sizes"
+    peers: bool
+    wanted: frozenset[str]
+    told: Callable[[str, int, int], None]
+
+    def wants(self, *names: str) -> bool:
+        """Whether any of these figures is to be measured."""
+        return any(name in self.wanted for name in names)
+
+    async def interleaved(self, what: str, sides: dict[str, Round]) -> dict[str, list[float]]:
+        """All sides in turn, once around for each round, every other time backwards."""
+        found: dict[str, list[float]] = {name: [] for name in sides}
+        total = self.sizes.rounds * len(sides)
+        for number in range(self.sizes.rounds):
+            turn = list(sides) if number % 2 == 0 else list(sides)[::-1]
+            for name in turn:
+                self.told(f"{what}: {name}", sum(map(len, found.values())), total)
+                found[name].append(await sides[name]())
+        self.told(what, total, total)
+        return found
+
+
+class Sizes(Struct, frozen=True):
+    """How much each measurement does."""
+
+    rounds: int = 5
+    raw_rows: int = 30_000
+    """Rows of a round of raw SQLite."""
+
+    batches: int = 12
+    """Requests of 100 mutations that each of 8 devices pushes in a round."""
+
+    singles: int = 40
+    """Requests of one mutation that each of 64 devices pushes in a round."""
+
+
+QUICK = Sizes(rounds=3, raw_rows=20_000, batches=6, singles=15)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of all does not pass."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
