@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import resource
 import sys
 import tempfile
 import time
@@ -16,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.bench.centre import ROOT
 from tests.bench.figures import FIGURES
 from tests.bench.harness import QUICK, Bench, Result, Sizes
+from tests.bench.limits import raise_limits
 from tests.bench.machine import this_machine
-from tests.bench.push import PUSHED, pushes
 from tests.bench.report import Report, line_of
+from tests.bench.rows import ROWS, rows
 
-Measurement = Callable[[Bench], Awaitable[list[Result]]]
+Measurement = Callable[[Bench], Awaitable[None]]
 
-MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = ((pushes, PUSHED),)
+MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = ((rows, ROWS),)
 """In this order, each with the figures that it may give."""
 
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
     base = folder or ROOT / "var"
     base.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=base) as scratch:
+        Path(scratch).chmod(0o711)  # PostgreSQL has a folder in it, and a user of its own.
         report = measure(options, sizes, Path(scratch), console)
     if options.json:
         report.write_json(options.json)
@@ -52,12 +53,6 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def raise_limits() -> None:
-    """As many open files as this machine lets us have: a socket is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: Console) -> Report:
     """Run every measurement that is asked for, one after the other."""
     began, clock = datetime.now(UTC), time.monotonic()
@@ -65,7 +60,6 @@ def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: C
     console.print(machine.line())
     wanted = frozenset(options.only or FIGURES)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    results: list[Result] = []
     with Progress(
         *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
     ) as progress:
@@ -74,29 +68,30 @@ def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: C
         def told(what: str, done: int, total: int) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        bench = Bench(scratch, sizes, options.peers, wanted, told)
+        def shown(result: Result) -> None:
+            console.print(line_of(result))
+
+        bench = Bench(scratch, sizes, options.peers, wanted, told, shown)
         for measurement, names in MEASUREMENTS:
             if bench.wants(*names):
-                found = [one for one in run(measurement(bench)) if one.name in wanted]
-                for result in found:
-                    console.print(line_of(result))
-                results += found
+                run(measurement(bench))
     mode = "quick" if options.quick else "full"
-    seconds = time.monotonic() - clock
-    return Report(began.isoformat(timespec="seconds"), machine, mode, seconds, {}, results)
+    at, seconds = began.isoformat(timespec="seconds"), time.monotonic() - clock
+    return Report(at, machine, mode, seconds, bench.settings, bench.results)
 
 
-def run(work: Awaitable[list[Result]]) -> list[Result]:
+def run(work: Awaitable[None]) -> None:
     """On the fastest loop there is: the generator shares the cores with what it measures."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(_awaited(work))
-    return uvloop.run(_awaited(work))
+        asyncio.run(_awaited(work))
+    else:
+        uvloop.run(_awaited(work))
 
 
-async def _awaited(work: Awaitable[list[Result]]) -> list[Result]:
-    return await work
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 if __name__ == "__main__":

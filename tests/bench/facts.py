@@ -14,6 +14,7 @@ PER_RUN = 100
 FOREIGN_SHARE = 0.1
 """So many edits meet one of another device of the unit that their author had not seen."""
 
+HELP_SHARE = 0.05
 EDITED = ("base", "manager", "manager_phone", "operator", "operator_phone")
 TEXT = "示例反馈：现场已封控，人员到位，正在处置，暂无新增险情。"
 
@@ -36,14 +37,20 @@ class Mix:
         make = self._urgent if lane == 0 else self._feedback
         return [make(writer) for _ in range(count)]
 
-    def _urgent(self, writer: Writer) -> bytes:
-        return self._help_call(writer) if self._random.random() < 0.05 else self._step(writer)
+    def rows(self, writer: Writer, count: int = PER_RUN) -> list[dict[str, object]]:
+        """As many rows as `facts` makes, for peers that know no intents: an id and the fields."""
+        steps = [self._step_of(writer) for _ in range(count)]
+        return [{"id": one.id, "entity": one.entity, **one.fields} for one in steps]
 
-    def _step(self, writer: Writer) -> bytes:
+    def _urgent(self, writer: Writer) -> bytes:
+        if self._random.random() < HELP_SHARE:
+            return self._help_call(writer)
+        return writer.write("target.step", 0, self._step_of(writer))
+
+    def _step_of(self, writer: Writer) -> Change:
         fields = self._of_target(writer)
         fields |= {"step": self._random.choice(UNIT_STEPS), "version": 1, "route": "device"}
-        change = Change("create", "step", uuid7(writer.stamp.wall_ms), fields)
-        return writer.write("target.step", 0, change)
+        return Change("create", "step", uuid7(writer.stamp.wall_ms), fields)
 
     def _help_call(self, writer: Writer) -> bytes:
         fields = {key: self._of_target(writer)[key] for key in ("unit", "target", "at")}

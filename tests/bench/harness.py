@@ -8,6 +8,31 @@ from msgspec import Struct
 
 from tests.bench.figures import FIGURES
 
+
+class Sizes(Struct, frozen=True):
+    """How much each measurement does."""
+
+    rounds: int = 5
+    raw_rows: int = 30_000
+    """Rows of a round of raw SQLite."""
+
+    batches: int = 12
+    """Requests of 100 mutations that each of 8 devices pushes in a round."""
+
+    singles: int = 40
+    """Requests of one mutation that each of 64 devices pushes in a round."""
+
+    pulled: int = 10_000
+
+
+QUICK = Sizes(
+    rounds=3,
+    raw_rows=20_000,
+    batches=6,
+    singles=10,
+)
+
+
 Round = Callable[[], Awaitable[float]]
 """One round of a side: its rate, or what it cost."""
 
@@ -58,10 +83,21 @@ class Bench(Struct):
     """One run: where it may write, how much it does, and who hears how far it is."""
 
     folder: Path
-    sizes: "Sizes"
+    sizes: Sizes
     peers: bool
     wanted: frozenset[str]
     told: Callable[[str, int, int], None]
+    shown: Callable[[Result], None]
+    results: list[Result] = []
+    settings: dict[str, str] = {}
+    """How each peer that took part was set up."""
+
+    def found(self, *results: Result) -> None:
+        """Keep and show those of these figures that were asked for."""
+        for one in results:
+            if one.name in self.wanted:
+                self.results.append(one)
+                self.shown(one)
 
     def wants(self, *names: str) -> bool:
         """Whether any of these figures is to be measured."""
@@ -78,23 +114,6 @@ class Bench(Struct):
                 found[name].append(await sides[name]())
         self.told(what, total, total)
         return found
-
-
-class Sizes(Struct, frozen=True):
-    """How much each measurement does."""
-
-    rounds: int = 5
-    raw_rows: int = 30_000
-    """Rows of a round of raw SQLite."""
-
-    batches: int = 12
-    """Requests of 100 mutations that each of 8 devices pushes in a round."""
-
-    singles: int = 40
-    """Requests of one mutation that each of 64 devices pushes in a round."""
-
-
-QUICK = Sizes(rounds=3, raw_rows=20_000, batches=6, singles=15)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

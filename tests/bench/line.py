@@ -31,7 +31,7 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 class Line(asyncio.Protocol):
-    """One connection, one request at a time."""
+    """One connection, one request at a time, for as long as the other side keeps it open."""
 
     def __init__(self) -> None:
         self._got = bytearray()
@@ -48,11 +48,15 @@ class Line(asyncio.Protocol):
         """Send a request as it is; its answer. LineCut when there is none."""
         self._got.clear()
         self._waiting = asyncio.get_running_loop().create_future()
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.is_open:
             raise LineCut("closed")
         self._transport.write(request)
         async with asyncio.timeout(ANSWER_S):
             return await self._waiting
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
         if self._transport:

@@ -1,0 +1,150 @@
+"""`python -m tests.bench.crowd`: a process that holds many sockets and notes when each hears.
+
+It speaks JSON lines on its standard input and output: first what to open, then `heard`, `alive` or
+`quit`.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from tests.bench.limits import raise_limits
+
+OPENED_AT_ONCE = 50
+OPENED_S = 120
+PING, TEXT, CLOSE, PONG = 9, 1, 8, 10
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    """A short frame as clients send it."""
+    mask = os.urandom(4)
+    covered = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    size = len(payload)
+    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else _long(opcode, size)
+    return head + mask + covered
+
+
+def _long(opcode: int, size: int) -> bytes:
+    return bytes([0x80 | opcode, 0x80 | 126]) + size.to_bytes(2, "big")
+
+
+class Ear(asyncio.Protocol):
+    """One socket: it proves who it is, answers pings, and notes when it last heard a text."""
+
+    def __init__(self, hello: bytes) -> None:
+        self._hello = hello
+        self._got = bytearray()
+        self._upgraded = False
+        self.alive = True
+        self.first_heard = 0.0
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.write(
+            b"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade"
+            b"\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._got += data
+        if not self._upgraded:
+            end = self._got.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            if not self._got.startswith(b"HTTP/1.1 101"):
+                self._end(bytes(self._got[:200]))
+                return
+            self._upgraded = True
+            del self._got[: end + 4]
+            self._transport.write(masked(TEXT, self._hello))
+        while (frame := self._frame()) is not None:
+            self._take(*frame, now)
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        """The next whole frame, which is short and not masked."""
+        got = self._got
+        if len(got) < 2:
+            return None
+        size, at = got[1] & 0x7F, 2
+        if size == 126:
+            size, at = int.from_bytes(got[2:4], "big"), 4
+        if len(got) < at + size:
+            return None
+        payload = bytes(got[at : at + size])
+        opcode = got[0] & 0x0F
+        del got[: at + size]
+        return opcode, payload
+
+    def _take(self, opcode: int, payload: bytes, now: float) -> None:
+        if opcode == PING:
+            self._transport.write(masked(PONG, payload))
+        elif opcode == CLOSE:
+            self._end(payload)
+        elif not self.ready.done():
+            self.ready.set_result(None)
+        elif not self.first_heard:
+            self.first_heard = now
+
+    def _end(self, why: bytes) -> None:
+        self.alive = False
+        if not self.ready.done():
+            self.ready.set_exception(ConnectionError(why.decode(errors="replace")))
+        self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(b"lost")
+
+
+async def opened(port: int, source: str, hellos: list[str]) -> list[Ear]:
+    """One socket for each hello, from this address of the machine itself."""
+    loop, ears = asyncio.get_running_loop(), []
+    for at in range(0, len(hellos), OPENED_AT_ONCE):
+        some = hellos[at : at + OPENED_AT_ONCE]
+        async with asyncio.timeout(OPENED_S):
+            made = await asyncio.gather(
+                *(
+                    loop.create_connection(
+                        lambda hello=hello.encode(): Ear(hello),
+                        "127.0.0.1",
+                        port,
+                        local_addr=(source, 0),
+                    )
+                    for hello in some
+                )
+            )
+            await asyncio.gather(*(ear.ready for _, ear in made))
+        ears += [ear for _, ear in made]
+    return ears
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    wanted = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    ears = await opened(wanted["port"], wanted["source"], wanted["hellos"])
+    say({"opened": len(ears)})
+    while (asked := (await loop.run_in_executor(None, sys.stdin.readline)).strip()) != "quit":
+        if asked == "heard":
+            say({"heard": [ear.first_heard for ear in ears]})
+        elif asked == "forget":
+            for ear in ears:
+                ear.first_heard = 0.0
+            say({"forgotten": len(ears)})
+        else:
+            say({"alive": sum(ear.alive for ear in ears)})
+
+
+def say(told: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise_limits()
+    import uvloop
+
+    uvloop.run(main())
