@@ -9,20 +9,36 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tests.bench.back import CATCHUP, IDLE, catchup, idle
 from tests.bench.centre import ROOT
 from tests.bench.figures import FIGURES
+from tests.bench.growth import GROWTH, growth
 from tests.bench.harness import QUICK, Bench, Result, Sizes
 from tests.bench.limits import raise_limits
+from tests.bench.live import FANOUT, SOCKETS, fanout, sockets
 from tests.bench.machine import this_machine
+from tests.bench.page import write_page
+from tests.bench.raw import BATCH
 from tests.bench.report import Report, line_of
 from tests.bench.rows import ROWS, rows
+from tests.bench.rush import HERD, RECEIPTS, herd, receipts
 
 Measurement = Callable[[Bench], Awaitable[None]]
 
-MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = ((rows, ROWS),)
+MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = (
+    (rows, ROWS),
+    (fanout, FANOUT),
+    (sockets, SOCKETS),
+    (receipts, RECEIPTS),
+    (herd, HERD),
+    (catchup, CATCHUP),
+    (idle, IDLE),
+    (growth, GROWTH),
+)
 """In this order, each with the figures that it may give."""
 
 
@@ -30,6 +46,8 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
     """Measure. `sizes` and `folder` are for tests; 1 when a bar was missed."""
     options = parser().parse_args(arguments)
     sizes = sizes or (QUICK if options.quick else Sizes())
+    if options.large:
+        sizes = replace(sizes, large_log=options.large)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     raise_limits()
     base = folder or ROOT / "var"
@@ -37,6 +55,9 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
     with tempfile.TemporaryDirectory(prefix="bench-", dir=base) as scratch:
         Path(scratch).chmod(0o711)  # PostgreSQL has a folder in it, and a user of its own.
         report = measure(options, sizes, Path(scratch), console)
+    folder = options.report or ROOT / ("var/bench" if options.quick or options.only else "docs")
+    page = write_page(report, folder, said(options))
+    console.print(f"\n{page}: {len(report.missed)} of {len(report.results)} missed")
     if options.json:
         report.write_json(options.json)
     return 1 if report.missed else 0
@@ -49,8 +70,33 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--only", action="append", choices=tuple(FIGURES), metavar="NAME", help="only this figure"
     )
+    found.add_argument(
+        "--large", type=_many, metavar="N", help="mutations in the large log (10,000,000)"
+    )
+    found.add_argument(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="write the page here (docs after a whole run, else var/bench)",
+    )
     found.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     return found
+
+
+def _many(text: str) -> int:
+    """How many mutations the large log has: a number, and at least as many as a batch."""
+    count = int(text.replace(",", ""))
+    if count < BATCH:
+        raise ValueError(text)
+    return count
+
+
+def said(options: argparse.Namespace) -> str:
+    """What was asked for, as it is typed."""
+    words = ["--quick"] * options.quick + ["--peers"] * options.peers
+    words += [f"--only {name}" for name in options.only or ()]
+    words += [f"--large {options.large}"] if options.large else []
+    return "".join(f" {word}" for word in words)
 
 
 def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: Console) -> Report:

@@ -1,6 +1,6 @@
 """`python -m tests.bench.broadcast PORT`: what a bare websockets broadcast costs.
 
-Every socket gets a greeting. A text that begins with `{"tell"` goes, without that, to all others.
+Every socket gets a greeting. What a socket says that began with `{"tell":` goes to all others.
 """
 
 import sys
@@ -16,14 +16,13 @@ async def main(port: int) -> None:
     sockets: set[ServerConnection] = set()
 
     async def one(socket: ServerConnection) -> None:
-        text = str(await socket.recv())
+        first = str(await socket.recv())
         await socket.send("hello")
-        if text.startswith(TELL):
-            broadcast(sockets, text[len(TELL) : -1])
-        else:
+        if not first.startswith(TELL):
             sockets.add(socket)
-        async for _ in socket:
-            pass
+        async for text in socket:
+            if str(text).startswith(TELL):
+                broadcast(sockets, str(text)[len(TELL) : -1])
         sockets.discard(socket)
 
     async with serve(one, "127.0.0.1", port, compression=None, ping_interval=None) as server:

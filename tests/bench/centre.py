@@ -64,12 +64,14 @@ class Made(Struct):
     """By unit: target and directive."""
     machines: dict[str, dict[str, str]]
     """By unit: each equipment card and the dot that created it."""
+    incident: str = ""
+    """The one that all orders belong to."""
 
     def copy_to(self, folder: Path) -> "Made":
         """The same centre once more, its devices as they were at the beginning."""
         shutil.copytree(self.folder, folder)
         writers = [Writer(one.reply, one.signer) for one in self.writers]
-        return Made(folder, self.size, writers, self.targets, self.machines)
+        return Made(folder, self.size, writers, self.targets, self.machines, self.incident)
 
 
 class Together(Store):
@@ -123,10 +125,11 @@ async def make(folder: Path, size: Size) -> Made:
         units = [f"u{number:03}" for number in range(size.units)]
         people = [f"p{number:05}" for number in range(size.devices)]
         await load(engine, list(_register(units, people)))
-        targets = await _orders(engine, units, size.targets)
+        incident = await _incident(engine)
+        targets = await _orders(engine, incident, units, size.targets)
         machines = await _machines(engine, units, size.machines)
         writers = await _enrolled(engine, people, size.kind)
-    return Made(folder, size, writers, targets, machines)
+    return Made(folder, size, writers, targets, machines, incident)
 
 
 def _register(units: Sequence[str], people: Sequence[str]) -> Iterator[Change]:
@@ -152,16 +155,20 @@ def must_stand(verdict: Verdict) -> None:
         raise BenchFailed(f"{verdict.dot}: {verdict.verdict} {verdict.code} {verdict.detail}")
 
 
-async def _orders(
-    engine: Engine, units: Sequence[str], count: int
-) -> dict[str, list[tuple[str, str]]]:
-    """So many orders, each to every unit, all of one incident."""
-    incident = uuid7(engine.clock())
+async def _incident(engine: Engine) -> str:
+    id = uuid7(engine.clock())
     opening = [
-        Change("create", "incident", incident, {"state": "open"}),
-        Change("create", "incident_summary", incident, {"title": "示例事件"}),
+        Change("create", "incident", id, {"state": "open"}),
+        Change("create", "incident_summary", id, {"title": "示例事件"}),
     ]
     must_stand(await engine.act(LEAD, "incident.open", opening))
+    return id
+
+
+async def _orders(
+    engine: Engine, incident: str, units: Sequence[str], count: int
+) -> dict[str, list[tuple[str, str]]]:
+    """So many orders, each to every unit, all of one incident."""
     found: dict[str, list[tuple[str, str]]] = {unit: [] for unit in units}
     changes: list[Change] = []
     for _ in range(count):

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from tests.bench.limits import raise_limits
@@ -61,9 +62,12 @@ class Ear(asyncio.Protocol):
                 return
             self._upgraded = True
             del self._got[: end + 4]
-            self._transport.write(masked(TEXT, self._hello))
+            self.send(TEXT, self._hello)
         while (frame := self._frame()) is not None:
             self._take(*frame, now)
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        self._transport.write(masked(opcode, payload))
 
     def _frame(self) -> tuple[int, bytes] | None:
         """The next whole frame, which is short and not masked."""
@@ -82,7 +86,7 @@ class Ear(asyncio.Protocol):
 
     def _take(self, opcode: int, payload: bytes, now: float) -> None:
         if opcode == PING:
-            self._transport.write(masked(PONG, payload))
+            self.send(PONG, payload)
         elif opcode == CLOSE:
             self._end(payload)
         elif not self.ready.done():
@@ -109,10 +113,7 @@ async def opened(port: int, source: str, hellos: list[str]) -> list[Ear]:
             made = await asyncio.gather(
                 *(
                     loop.create_connection(
-                        lambda hello=hello.encode(): Ear(hello),
-                        "127.0.0.1",
-                        port,
-                        local_addr=(source, 0),
+                        partial(Ear, hello.encode()), "127.0.0.1", port, local_addr=(source, 0)
                     )
                     for hello in some
                 )

@@ -88,9 +88,9 @@ def parsed(got: bytes | bytearray) -> Answer | None:
         return None
     if not got.startswith(b"HTTP/1."):
         raise LineCut("not HTTP")
-    head, at = bytes(got[:end]).lower(), end + len(END)
+    head, at = bytes(got[:end]), end + len(END)
     status = int(head[9:12])
-    if b"\r\ntransfer-encoding: chunked" in head:
+    if b"\r\ntransfer-encoding: chunked" in head.lower():
         body = unchunked(got, at) if got.endswith(b"0\r\n\r\n") else None
         return None if body is None else Answer(status, head, body)
     size = _length(head)
@@ -100,7 +100,7 @@ def parsed(got: bytes | bytearray) -> Answer | None:
 def _length(head: bytes) -> int:
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name == b"content-length":
+        if name.lower() == b"content-length":
             return int(value)
     return 0
 

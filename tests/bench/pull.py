@@ -101,7 +101,7 @@ async def rate_of_pulls(port: int, reader: Writer, seq: int, count: int) -> floa
 
     took, rows = await timed(all_of_them())
     line.close()
-    if rows != count * times:
+    if rows < count * times:
         raise BenchFailed(f"pulled {rows} rows instead of {count * times}")
     return rows / took
 

@@ -57,6 +57,8 @@ def bar_of(figure: Figure) -> str:
 
 def verdict_of(result: Result) -> str:
     """Whether the bar is reached, said plainly."""
+    if result.small:
+        return f"not at full size: {result.small}"
     return {True: "met", False: "MISSED", None: "printed only"}[result.met]
 
 
