@@ -1,10 +1,15 @@
 """Rules for all tests: long ones by name, browser ones in one worker, the same ones every time."""
 
 import os
+import secrets
 from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import NoPostgres, postgres
 
 slow = [HealthCheck.too_slow]
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=slow)
@@ -15,6 +20,9 @@ settings.load_profile("same")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", metavar="NAME", help="only long tests of this name; “all” for every one"
+    )
+    parser.addoption(
+        "--store", metavar="URL", help="a PostgreSQL-compatible server to use instead of our own"
     )
 
 
@@ -61,6 +69,32 @@ def pytest_make_collect_report() -> Iterator[None]:
     report = yield
     fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """A PostgreSQL server: the one that `--store` names, else our own for as long as we run."""
+    given = pytestconfig.getoption("--store")
+    if given:
+        yield given
+        return
+    try:
+        with postgres() as url:
+            yield url
+    except NoPostgres as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[str]:
+    """The URL of an empty database of this test's own, gone afterwards."""
+    name = f"lingda_test_{secrets.token_hex(8)}"
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+        try:
+            yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="session")

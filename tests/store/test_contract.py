@@ -1,24 +1,33 @@
 """What every store promises. Each test runs on every store there is."""
 
 import asyncio
-import sqlite3
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from schema.wire import Row, Verdict
-from server.store.protocol import Commit, Span, UnsafeSettings, walk_kind
-from server.store.sqlite import connect, open_store
+from server.store.postgres import open_postgres
+from server.store.protocol import Commit, Span, walk_kind
+from server.store.sqlite import open_store
 from sync.digest import digest_of, total
 from sync.known import Entry
 from sync.scope import Member, memberships
 from tests.sync.builders import NOW, arrival, row, step, target
 
 
-@pytest.fixture(params=["sqlite"])
-async def store(request, tmp_path):
-    opened = await open_store(tmp_path / "centre.db", "centre")
+@pytest.fixture(params=["sqlite", "postgres"])
+def opening(request, tmp_path):
+    """Opens a centre's store by its name, on a database of this test's own."""
+    if request.param == "sqlite":
+        return lambda centre="centre": open_store(tmp_path / "centre.db", centre)
+    url = request.getfixturevalue("database")
+    return lambda centre="centre": open_postgres(url, centre)
+
+
+@pytest.fixture
+async def store(opening):
+    opened = await opening()
     yield opened
     await opened.close()
 
@@ -42,11 +51,11 @@ class Broken(Exception):
     pass
 
 
-async def test_a_new_store_has_an_empty_log_and_an_identity_that_stays(tmp_path):
-    first = await open_store(tmp_path / "a.db", "centre")
+async def test_a_new_store_has_an_empty_log_and_an_identity_that_stays(opening):
+    first = await opening()
     head = await first.read(lambda txn: txn.head())
     await first.close()
-    again = await open_store(tmp_path / "a.db", "centre")
+    again = await opening()
     assert await again.read(lambda txn: txn.head()) == head
     assert (head.seq, len(head.realm)) == (0, 32)
     await again.close()
@@ -247,7 +256,7 @@ async def test_a_removed_row_is_sent_without_its_words_but_with_its_unit(store):
     assert (gone.removed, gone.fields) == (True, {"unit": "u1"})
 
 
-async def test_the_chain_names_everything_that_was_logged(store, tmp_path):
+async def test_the_chain_names_everything_that_was_logged(store):
     await store.write(lambda txn: txn.commit([commit(1)]))
     first = await store.read(lambda txn: txn.head())
     await store.write(lambda txn: txn.commit([commit(2)]))
@@ -266,39 +275,13 @@ async def test_records_of_a_kind_are_listed_put_and_deleted(store):
     assert await store.read(lambda txn: txn.find("code")) == {"b": {"n": 2}}
 
 
-async def test_two_centres_in_one_database_do_not_see_each_other(tmp_path):
-    here, there = [await open_store(tmp_path / "p.db", name) for name in ("here", "there")]
+async def test_two_centres_in_one_database_do_not_see_each_other(opening):
+    here, there = [await opening(name) for name in ("here", "there")]
     await here.write(lambda txn: txn.commit([commit(1, signed(1))]))
     assert (await there.read(lambda txn: txn.head())).seq == 0
     assert await there.read(lambda txn: txn.rows([("step", "s1")])) == {}
     await here.close()
     await there.close()
-
-
-@pytest.mark.parametrize("setting", ["journal_mode=DELETE", "synchronous=NORMAL"])
-def test_sqlite_refuses_to_serve_with_settings_that_lose_commits(setting, tmp_path, monkeypatch):
-    real = sqlite3.connect
-
-    class Stubborn:
-        def __init__(self, db):
-            self._db = db
-
-        def execute(self, query, *values):
-            if query.startswith(f"PRAGMA {setting.split('=')[0]}="):
-                query = f"PRAGMA {setting}"
-            return self._db.execute(query, *values)
-
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: Stubborn(real(*a, **k)))
-    with pytest.raises(UnsafeSettings, match=setting.split("=")[0]):
-        connect(tmp_path / "a.db", query_only=False)
-
-
-async def test_other_tools_can_open_the_file(store):
-    from sqlite_utils import Database
-
-    await store.write(lambda txn: txn.commit([commit(1, signed(1))]))
-    tables = Database(store.path).table_names()
-    assert {"head", "log", "row", "member", "side"} <= set(tables)
 
 
 async def test_a_part_of_a_kind_comes_in_the_order_of_its_keys_from_either_end(store):
@@ -334,6 +317,7 @@ async def test_a_walk_meets_every_record_once_while_others_are_written(store, mo
 
 async def test_a_walk_meets_every_row_once_while_others_are_written(store, monkeypatch):
     monkeypatch.setattr("server.store.sqlite.txn.WALKED", 2)
+    monkeypatch.setattr("server.store.postgres.txn.WALKED", 2)
     await store.write(lambda txn: txn.commit([commit(n, signed(n)) for n in range(1, 6)]))
 
     def work(txn):
@@ -372,3 +356,50 @@ async def test_a_walk_over_a_pair_meets_what_it_holds_in_the_order_of_keys(store
     assert await met() == ["s1", "s2", "s3", "s4"] and await met("s3") == ["s3", "s4"]
     await committed(store, commit(5, members=[Member("unit/u1", 0, "step", "s2", False)]))
     assert await met() == ["s1", "s3", "s4"] and await met(scope="unit/u2") == []
+
+
+async def test_it_is_known_which_pairs_have_moved_since(store):
+    await committed(store, commit(1, signed(1)), commit(2, signed(2, unit="u2")))
+    moved = await store.read(lambda txn: txn.moved_since(0))
+    assert moved == {("centre", 0): 2, ("unit/u1", 0): 1, ("unit/u2", 0): 2}
+    assert await store.read(lambda txn: txn.moved_since(1)) == {
+        ("centre", 0): 2,
+        ("unit/u2", 0): 2,
+    }
+    gone = Member("unit/u1", 0, "step", "s1", False)
+    await committed(store, commit(3, members=[gone]))
+    assert await store.read(lambda txn: txn.moved_since(2)) == {("unit/u1", 0): 3}
+
+
+async def test_rows_of_several_parents_are_found_together(store):
+    other = row("step", "s3", {**signed(3).row.fields, "target": "t2"}, "phone/0/3")
+    await committed(store, commit(1, signed(1)), commit(2, signed(2)), commit(3, other))
+    found = await store.read(lambda txn: txn.families("step", ["t1", "t2", "t3"]))
+    assert [one.row.id for one in found] == ["s1", "s2", "s3"]
+    assert await store.read(lambda txn: txn.families("step", [])) == []
+
+
+async def test_records_under_several_prefixes_are_found_together(store):
+    def work(txn):
+        for key in ("a 1", "a 2", "ab", "b 1", "c"):
+            txn.put("line", key, {"of": key})
+
+    await store.write(work)
+    found = await store.read(lambda txn: txn.find_each("line", ["a ", "c", "d"]))
+    assert sorted(found) == ["a 1", "a 2", "c"]
+
+
+async def test_a_row_that_moves_often_in_one_commit_stands_as_it_was_last(store):
+    def said(text):
+        fields = {**signed(1).row.fields, "note": text}
+        return replace(signed(1), row=replace(signed(1).row, fields=fields))
+
+    gone = Member("unit/u1", 0, "step", "s1", False)
+    await committed(store, commit(1, said("a")), commit(2, said("b"), members=[gone]))
+    await committed(store, commit(3, said("c"), members=[]), commit(4, said("d"), members=[]))
+    last = (await store.read(lambda txn: txn.rows([("step", "s1")])))["step", "s1"].row
+    assert (last.fields["note"], last.seq) == ("d", 4)
+    assert await store.read(lambda txn: txn.digests("centre")) == {0: digest_of(last)}
+    assert await store.read(lambda txn: txn.digests("unit/u1")) == {0: 0}
+    part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
+    assert (part.page.rows, part.page.out, part.page.next) == ([], [("step", "s1")], 2)

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from schema.wire import Row
-from server.store.protocol import Damaged, NewerDatabase, Span
-from server.store.sqlite import open_store
+from server.store.protocol import Damaged, NewerDatabase, Span, UnsafeSettings
+from server.store.sqlite import connect, open_store
 from tests.store.test_contract import commit, signed
 
 
@@ -81,6 +81,32 @@ async def test_a_database_of_a_newer_program_is_not_touched(tmp_path):
     with pytest.raises(NewerDatabase):
         await open_store(path, "centre")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("setting", ["journal_mode=DELETE", "synchronous=NORMAL"])
+def test_sqlite_refuses_to_serve_with_settings_that_lose_commits(setting, tmp_path, monkeypatch):
+    real = sqlite3.connect
+
+    class Stubborn:
+        def __init__(self, db):
+            self._db = db
+
+        def execute(self, query, *values):
+            if query.startswith(f"PRAGMA {setting.split('=')[0]}="):
+                query = f"PRAGMA {setting}"
+            return self._db.execute(query, *values)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: Stubborn(real(*a, **k)))
+    with pytest.raises(UnsafeSettings, match=setting.split("=")[0]):
+        connect(tmp_path / "a.db", query_only=False)
+
+
+async def test_other_tools_can_open_the_file(store):
+    from sqlite_utils import Database
+
+    await store.write(lambda txn: txn.commit([commit(1, signed(1))]))
+    tables = Database(store.path).table_names()
+    assert {"head", "log", "row", "member", "side"} <= set(tables)
 
 
 async def test_nothing_is_looked_for_by_reading_a_whole_table(store):

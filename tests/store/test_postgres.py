@@ -1,0 +1,115 @@
+"""What is PostgreSQL's own: its settings, connections that end, and several nodes on one log."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from server.store.postgres import PostgresDatabase, connect, open_postgres
+from server.store.protocol import NewerDatabase, UnsafeSettings
+from tests.postgres import postgres
+from tests.store.test_contract import commit, signed
+
+CENTRE = "centre"
+
+
+@pytest.fixture
+def node(database):
+    """One node's connection."""
+    opened = PostgresDatabase(database, CENTRE)
+    yield opened
+    opened.close()
+
+
+def end(database, other):
+    """The server ends the connection of another node."""
+    with psycopg.connect(database, autocommit=True) as db:
+        [ended] = db.execute("SELECT pg_terminate_backend(%s)", (other.db.info.backend_pid,))
+    assert ended == (True,)
+
+
+def said(count):
+    """Commits numbered from 1 on."""
+    return lambda txn: txn.commit([commit(n, signed(n)) for n in range(1, count + 1)])
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+def test_a_server_that_may_lose_a_commit_is_refused(setting):
+    with postgres(**{setting: "off"}) as url, pytest.raises(UnsafeSettings, match=setting):
+        connect(url)
+
+
+def test_a_database_that_answers_before_a_commit_is_on_disk_is_refused(database):
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute(f"ALTER DATABASE {name} SET synchronous_commit=off")
+    with pytest.raises(UnsafeSettings, match="synchronous_commit"):
+        PostgresDatabase(database, CENTRE)
+
+
+def test_a_database_of_a_newer_program_is_not_touched(node, database):
+    node.db.execute("UPDATE schema_version SET version=99")
+    with pytest.raises(NewerDatabase):
+        PostgresDatabase(database, CENTRE)
+    assert node.db.execute("SELECT version FROM schema_version").fetchall() == [(99,)]
+
+
+def test_a_connection_that_ended_is_opened_again_for_the_next_transaction(node, database):
+    end(database, node)
+    with pytest.raises(psycopg.OperationalError):
+        node.write(said(1))
+    assert [done.seq for done in node.write(said(1))] == [1]
+    end(database, node)
+    with pytest.raises(psycopg.OperationalError):
+        node.read(lambda txn: txn.head())
+    assert node.read(lambda txn: txn.head()).seq == 1
+
+
+class Deaf:
+    """A connection that ends after COMMIT was sent, or before, and never hears the answer."""
+
+    def __init__(self, db, database, arrives):
+        self._db, self._database, self._arrives = db, database, arrives
+
+    def execute(self, query, *values):
+        if query != "COMMIT":
+            return self._db.execute(query, *values)
+        if self._arrives:
+            self._db.execute(query)
+        self._db.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    def __getattr__(self, name):
+        return getattr(self._db, name)
+
+
+def test_a_commit_whose_answer_was_lost_is_told_as_what_became_of_it(node, database):
+    node._db = Deaf(connect(database), database, arrives=True)
+    assert [done.seq for done in node.write(said(1))] == [1]
+    node._db = Deaf(connect(database), database, arrives=False)
+    with pytest.raises(psycopg.OperationalError, match="is lost"):
+        node.write(said(2))
+    assert node.read(lambda txn: txn.head()).seq == 1
+
+
+async def test_two_nodes_that_write_at_once_leave_no_hole_and_one_chain(database):
+    nodes = [await open_postgres(database, CENTRE) for _ in range(2)]
+
+    async def one(n):
+        done = await nodes[n % 2].write(lambda txn: txn.commit([commit(n, signed(n))]))
+        return done[0].seq
+
+    seqs = await asyncio.gather(*(one(n) for n in range(1, 81)))
+    assert sorted(seqs) == list(range(1, 81))
+    heads = [await store.read(lambda txn: txn.head()) for store in nodes]
+    assert heads[0] == heads[1] and heads[0].seq == 80
+    for store in nodes:
+        await store.close()
+
+
+async def test_two_nodes_that_start_at_once_make_the_tables_once(database):
+    nodes = await asyncio.gather(*(open_postgres(database, CENTRE) for _ in range(4)))
+    heads = [await store.read(lambda txn: txn.head()) for store in nodes]
+    assert all(head == heads[0] for head in heads)
+    for store in nodes:
+        await store.close()
