@@ -19,6 +19,7 @@ from schema.entities import ENTITIES
 from schema.scopes import scopes_of
 from schema.versions import BLOB_BYTES_MAX, DAY_MS, MINUTE_MS
 from schema.wire import Row
+from server.data_folder import sync_folder
 from server.errors import Fault
 from server.store.protocol import Doc, Read, Store, Txn, walk_kind
 from sync.mutation import split_dot
@@ -78,8 +79,8 @@ class Blobs:
         self._whole.mkdir(parents=True, exist_ok=True)
         self._placing = threading.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        _sync_folder(folder)
-        _sync_folder(folder.parent)
+        sync_folder(folder)
+        sync_folder(folder.parent)
 
     def lock_of(self, id: str) -> asyncio.Lock:
         """One lock per upload: two tabs write no chunk twice, and no part goes meanwhile."""
@@ -144,7 +145,7 @@ class Blobs:
             file.flush()
             os.fsync(file.fileno())
         if offset == 0:
-            _sync_folder(self._parts)
+            sync_folder(self._parts)
         return offset + len(chunk)
 
     def finish(self, upload: Upload) -> None:
@@ -164,8 +165,8 @@ class Blobs:
         whole.parent.mkdir(exist_ok=True)
         with self._placing:
             copy.replace(whole)
-        _sync_folder(whole.parent)
-        _sync_folder(self._whole)
+        sync_folder(whole.parent)
+        sync_folder(self._whole)
         (self._damaged / upload.sha256).unlink(missing_ok=True)
 
     def _copy(self, id: str) -> Path:
@@ -176,14 +177,6 @@ def digest_of_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, as blobs are named. FileNotFoundError when it is not there."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def check_upload(sha256: str, size: int, type: str) -> None:

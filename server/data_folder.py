@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -48,7 +48,7 @@ class DemoMark(Struct, frozen=True):
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process alone. Trouble `in_use`, `no_write` or `disk_full`."""
     with explained(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
     try:
         try:
@@ -58,6 +58,26 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def make_folder(folder: Path) -> None:
+    """Afterwards the folder is there for its owner alone, and a power cut leaves it there."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in reversed(made):
+        sync_folder(one.parent)
+    if not made and not any(folder.iterdir()):  # Perhaps made a moment ago, by who died of it.
+        with suppress(PermissionError):
+            sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Names that came into the folder, and went, are on disk: a synced file alone has none yet."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -90,7 +110,7 @@ def read_mark(folder: Path) -> DemoMark | None:
 
 def write_mark(folder: Path, mark: DemoMark) -> None:
     """Mark the folder as a demo's."""
-    write_private(folder / DEMO, mark)
+    write_private(folder / DEMO, msgspec.json.encode(mark))
 
 
 def wipe_demo(folder: Path) -> None:
@@ -115,12 +135,13 @@ def read_settings(folder: Path) -> Settings | None:
     return msgspec.json.decode(path.read_bytes(), type=Settings) if path.exists() else None
 
 
-def write_private(path: Path, message: Struct) -> None:
-    """Replace the file whole, readable by its owner alone."""
+def write_private(path: Path, data: bytes) -> None:
+    """Replace the file whole, on disk on return, readable by its owner alone."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(msgspec.json.encode(message))
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+    sync_folder(path.parent)

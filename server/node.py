@@ -1,7 +1,6 @@
 """The centre's own replica: what dispatchers do is signed and chained like a phone's work."""
 
 import base64
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from schema.codes import Code
 from schema.intents import INTENTS
 from schema.scopes import lane_of
 from schema.wire import Change, Mutation
+from server.data_folder import write_private
 from server.errors import Fault
 from sync.known import Arrival
 from sync.mutation import FIRST_PREV, encode_mutation, hash_of, signing_bytes
@@ -80,7 +80,7 @@ class Node(Struct):
 
 
 def load_node(path: Path, replica: str) -> Node:
-    """The node's key from its file, made on first use and readable by its owner alone."""
+    """The node's key from its file. Made on first use, and on disk before it signs anything."""
     if not path.exists():
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
@@ -88,9 +88,7 @@ def load_node(path: Path, replica: str) -> Node:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(pem)
-            os.fsync(file.fileno())
+        write_private(path, pem)
     loaded = serialization.load_pem_private_key(path.read_bytes(), None)
     assert isinstance(loaded, ec.EllipticCurvePrivateKey)
     return Node(replica, loaded)

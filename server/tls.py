@@ -5,7 +5,6 @@ name-constrained to this installation's names and to private addresses, so that 
 cannot pose as any other site.
 """
 
-import os
 import plistlib
 import uuid
 from collections.abc import Iterable
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
+
+from server.data_folder import make_folder, write_private
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -37,8 +38,6 @@ PRIVATE: tuple[str, ...] = (
 ROOT_NAME = "LingDa local root"
 LEAF_NAME = "LingDa server"
 """For a leaf of addresses alone: OpenSSL would judge an address here as a DNS name."""
-
-OWNER_ONLY = 0o600
 
 
 class TlsError(Exception):
@@ -109,7 +108,7 @@ def ensure(folder: Path, names: Names, now: datetime) -> Tls:
 
 def make_root(tls: Tls, names: Names, now: datetime) -> None:
     """Make a root that may sign for these names and private addresses only. Phones trust it."""
-    tls.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(tls.folder)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ROOT_NAME)])
     usage = {name: name in ("key_cert_sign", "crl_sign") for name in USAGES}
@@ -124,8 +123,8 @@ def make_root(tls: Tls, names: Names, now: datetime) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(tls.root_key, _pem_of(key))
-    _write(tls.root, root.public_bytes(serialization.Encoding.PEM))
+    write_private(tls.root_key, _pem_of(key))
+    write_private(tls.root, root.public_bytes(serialization.Encoding.PEM))
 
 
 USAGES = (
@@ -155,8 +154,8 @@ def renew(tls: Tls, names: Names, now: datetime) -> None:
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     leaf = _leaf(root, names, now, key.public_key()).sign(signer, hashes.SHA256())
-    _write(tls.leaf_key, _pem_of(key))
-    _write(tls.leaf, leaf.public_bytes(serialization.Encoding.PEM))
+    write_private(tls.leaf_key, _pem_of(key))
+    write_private(tls.leaf, leaf.public_bytes(serialization.Encoding.PEM))
 
 
 def _leaf(
@@ -299,14 +298,3 @@ def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace the file whole; its owner alone reads it."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

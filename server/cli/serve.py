@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 from msgspec import Struct
 from rich.console import Console
 
@@ -104,7 +105,7 @@ def settle(folder: Path, wanted: Wanted) -> Settings:
         wanted.host or old.public_host,
     )
     if settings != known:
-        write_private(folder / SETTINGS, settings)
+        write_private(folder / SETTINGS, msgspec.json.encode(settings))
     return settings
 
 

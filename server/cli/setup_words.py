@@ -96,21 +96,21 @@ ABOUT = (
 )
 
 MISSING_SYSTEM = (
-    "浏览器测试需要系统软件包:{names}",
-    "The browser tests need system packages: {names}",
+    "测试需要系统软件包:{names}",
+    "The tests need system packages: {names}",
 )
 ASK_INSTALL = (
     "现在用「{command}」安装吗?",
     "Install them now with “{command}”?",
 )
 INSTALL_BY_HAND = (
-    "请安装后再测:{command};这次不含浏览器测试。",
-    "Install them and test again: {command}. This run leaves the browser tests out.",
+    "请安装后再测:{command};这次不含需要它们的测试。",
+    "Install them and test again: {command}. This run leaves out the tests that need them.",
 )
 NO_APT = (
-    "本机没有 apt-get,请用系统自带方式安装 {names};这次不含浏览器测试。",
-    "This machine has no apt-get: install {names} its own way. This run leaves the browser tests"
-    " out.",
+    "本机没有 apt-get,请用系统自带方式安装 {names};这次不含需要它们的测试。",
+    "This machine has no apt-get: install {names} its own way. This run leaves out the tests that"
+    " need them.",
 )
 CANNOT_INSTALL = (
     "无法安装 {names},测试失败:请手动运行 {command} 查看原因。",

@@ -1,4 +1,4 @@
-"""What the browser tests need from the machine itself: a Chromium and a Chinese font."""
+"""What tests need of the machine itself: a Chromium and a Chinese font, and a C compiler."""
 
 import os
 import shutil
@@ -19,6 +19,7 @@ from server.cli.setup_words import (
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FONT_PACKAGE = "fonts-noto-cjk"
+COMPILERS = ("gcc", "cc", "clang")
 
 
 def in_ci() -> bool:
@@ -38,9 +39,29 @@ def has_chinese_font() -> bool:
     return bool(told.stdout.strip())
 
 
+def find_compiler() -> str | None:
+    """The C compiler that makes the recorder of the crash tests."""
+    return next(filter(None, map(shutil.which, COMPILERS)), None)
+
+
+def has_c_headers() -> bool:
+    """Asked of the compiler, which knows where it looks for them."""
+    compiler = find_compiler()
+    if compiler is None:
+        return False
+    command = [compiler, "-E", "-x", "c", "-"]
+    told = subprocess.run(command, input="#include <stdio.h>\n", capture_output=True, text=True)
+    return told.returncode == 0
+
+
 def missing() -> list[str]:
     """Debian's names of what is not here."""
-    here = {"chromium": find_browser() is not None, FONT_PACKAGE: has_chinese_font()}
+    here = {
+        "chromium": find_browser() is not None,
+        FONT_PACKAGE: has_chinese_font(),
+        "gcc": find_compiler() is not None,
+        "libc6-dev": has_c_headers(),
+    }
     return [name for name, found in here.items() if not found]
 
 
@@ -66,7 +87,10 @@ def install(names: Sequence[str]) -> bool:
 
 
 def ensure() -> bool:
-    """Whether the browser tests can run. Under CI installs what is missing, or fails loudly."""
+    """Whether the browser tests can run. Under CI installs what is missing, or fails loudly.
+
+    Tests that lack something else say so themselves.
+    """
     names = missing()
     if not names:
         return True
@@ -77,15 +101,15 @@ def ensure() -> bool:
         if not install(names):
             raise click.ClickException(both(CANNOT_INSTALL).format(**facts))
         return True
-    return offer(names, facts)
+    offer(names, facts)
+    return not {"chromium", FONT_PACKAGE} & set(missing())
 
 
-def offer(names: Sequence[str], facts: dict[str, str]) -> bool:
+def offer(names: Sequence[str], facts: dict[str, str]) -> None:
     """Install only after a person's yes; otherwise say what to type."""
     if not shutil.which("apt-get"):
         click.echo(both(NO_APT).format(**facts), err=True)
-        return False
-    if sys.stdin.isatty() and click.confirm(both(ASK_INSTALL, " ").format(**facts), default=False):
-        return install(names)
-    click.echo(both(INSTALL_BY_HAND).format(**facts), err=True)
-    return False
+    elif sys.stdin.isatty() and click.confirm(both(ASK_INSTALL, " ").format(**facts)):
+        install(names)
+    else:
+        click.echo(both(INSTALL_BY_HAND).format(**facts), err=True)

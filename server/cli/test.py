@@ -120,9 +120,10 @@ def counts(report: Path) -> tuple[int, int]:
     return total("tests") - failed - total("skipped"), failed
 
 
-def needs_browser(chosen: Selection) -> bool:
-    """A run narrowed by hand asks for no system packages unless it names the browser tests."""
-    return chosen.whole or chosen.long is not None or any("e2e" in path for path in chosen.paths)
+def needs_packages(chosen: Selection) -> bool:
+    """A run narrowed by hand asks for no system packages unless it names tests that need some."""
+    named = any(name in path for path in chosen.paths for name in ("e2e", "crash"))
+    return chosen.whole or chosen.long is not None or named
 
 
 @click.command(help=both(COMMANDS["test"][1:]))
@@ -133,7 +134,7 @@ def needs_browser(chosen: Selection) -> bool:
 @click.argument("paths", nargs=-1, type=click.Path(exists=True))
 def command(long: str | None, expression: str | None, paths: tuple[str, ...]) -> None:
     chosen, started = Selection(long, expression, paths), time.monotonic()
-    browser = system_packages.ensure() if needs_browser(chosen) else True
+    browser = system_packages.ensure() if needs_packages(chosen) else True
     outcomes = []
     if chosen.wants_app():
         outcomes.append(run_app_tests(chosen.app_paths()))

@@ -413,6 +413,18 @@ def test_outside_ci_nothing_is_installed_without_a_yes(monkeypatch, capsys):
     assert "apt-get install -y --no-install-recommends chromium" in capsys.readouterr().err
 
 
+def test_the_browser_tests_run_where_only_the_compiler_is_not_there(monkeypatch, capsys):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(system_packages, "find_compiler", lambda: None)
+    monkeypatch.setattr(system_packages, "find_browser", lambda: "/usr/bin/chromium")
+    monkeypatch.setattr(system_packages, "has_chinese_font", lambda: True)
+    monkeypatch.setattr(system_packages, "install", lambda names: pytest.fail("installed"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert system_packages.missing() == ["gcc", "libc6-dev"]
+    assert system_packages.ensure()
+    assert "gcc libc6-dev" in capsys.readouterr().err
+
+
 def test_browser_tests_share_one_worker(tmp_path):
     shutil.copy(setup.ROOT / "tests/conftest.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  long\n  e2e\n")
