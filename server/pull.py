@@ -71,9 +71,10 @@ class Puller:
                 break
             part = _part(txn, want, room, snapshots)
             if part is None:
-                snapshot = self._snapshots.of(txn, want.scope, want.lane, self._proofs)
-                pulled.snapshots.append(snapshot)
-                continue
+                if snapshot := self._snapshots.of(txn, want.scope, want.lane, self._proofs):
+                    pulled.snapshots.append(snapshot)
+                    continue
+                part = txn.page(want.scope, want.lane, 0, room)
             room -= part.size
             if part.size:
                 pulled.pages.append(self._proofs.added(txn, part.page))

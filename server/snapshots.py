@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from schema.wire import Page, Pair, Snapshot, SnapshotFile, SnapshotPart
@@ -38,13 +39,15 @@ TAIL_SHARE = 4
 FIRST: Key = ("", "")
 """Before every key."""
 
+log = structlog.get_logger()
 _encode = msgspec.json.encode
 
 
 class Shelf(Protocol):
     """Where the files of snapshots lie. A file that is not there any more is simply made again."""
 
-    def put(self, sha256: str, data: bytes) -> None: ...
+    def put(self, sha256: str, data: bytes) -> None:
+        """Afterwards it is there. OSError when there is no room."""
 
     def has(self, sha256: str) -> bool: ...
 
@@ -66,8 +69,12 @@ class FolderShelf(Shelf):
             if not self._cleared:
                 self._clear()
         part = self._folder / f"{sha256}.part"
-        part.write_bytes(data)
-        part.replace(self._folder / sha256)
+        try:
+            part.write_bytes(data)
+            part.replace(self._folder / sha256)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     def _clear(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -299,12 +306,16 @@ class Snapshots:
         self._files: dict[Pair, _Files] = {}
         self._whose: dict[str, _Files] = {}
 
-    def of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot:
-        """A snapshot of the pair that little has changed since."""
+    def of(self, txn: Read, scope: str, lane: int, proofs: Proofs) -> Snapshot | None:
+        """A snapshot of the pair that little has changed since. None: the disk takes no file."""
         files = self._files.setdefault((scope, lane), _Files((scope, lane), self._shelf))
         with files.lock:  # Several readers may want the same one at once.
             before = frozenset(files.lying)
-            snapshot = files.offer(txn, proofs)
+            try:
+                snapshot = files.offer(txn, proofs)
+            except OSError as error:
+                log.error("snapshot", why=repr(error))
+                snapshot = None
             for sha256 in before - files.lying:
                 self._whose.pop(sha256, None)
             self._whose.update(dict.fromkeys(files.lying, files))

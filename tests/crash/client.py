@@ -126,6 +126,10 @@ class Device:
         request = SyncRequest(me.centre, me.epoch, me.replica, runs=runs, outbox=waiting)
         return msgspec.json.encode(replace(request, lanes=[], clock=system_clock()))
 
+    def question(self) -> bytes:
+        """A first sync that says nothing: all that this device may hold."""
+        return msgspec.json.encode(SyncRequest(self.me.centre, self.me.epoch, self.me.replica))
+
     def take(self, reply: SyncReply) -> None:
         """Believe a verdict, and hold it against whoever tells another one of the same words."""
         for verdict in reply.verdicts:
@@ -171,6 +175,15 @@ class Line:
         if answer.status_code == 200:
             device.take(msgspec.json.decode(answer.content, type=SyncReply))
         return answer.status_code
+
+    async def pull(self, device: Device) -> SyncReply:
+        """What a first sync is answered. Any other answer fails the test."""
+        body = device.question()
+        answer = await self.ask("POST", "/v1/sync", content=body, headers=device.headers)
+        assert answer is not None and answer.status_code == 200, self.problems
+        reply = msgspec.json.decode(answer.content, type=SyncReply)
+        assert reply.pages or reply.snapshots
+        return reply
 
     async def empty(self, device: Device) -> None:
         """Until nothing waits. A server that refuses to take it fails the test."""
