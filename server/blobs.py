@@ -110,8 +110,8 @@ class Blobs:
                     return Holding.SOUND
                 self._damaged.mkdir(exist_ok=True)
                 path.replace(aside)
-                _sync_folder(self._damaged)
-                _sync_folder(path.parent)
+                sync_folder(self._damaged)
+                sync_folder(path.parent)
         except FileNotFoundError:
             return Holding.DAMAGED if aside.exists() else Holding.ABSENT
         return Holding.DAMAGED

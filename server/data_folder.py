@@ -46,7 +46,7 @@ class DemoMark(Struct, frozen=True):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process alone. Trouble `in_use`, `no_write` or `disk_full`."""
+    """Hold the folder for this process alone. Trouble `in_use`, or one of `explained`."""
     with explained(folder):
         make_folder(folder)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
@@ -92,6 +92,8 @@ def explained(path: Path) -> Iterator[None]:
             raise Trouble("no_write", path=path) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise Trouble("no_folder", path=path) from error
+        if error.errno == errno.EIO:
+            raise Trouble("disk_broken", path=path, reason=error.strerror) from error
         raise
 
 
@@ -130,9 +132,12 @@ def wipe_demo(folder: Path) -> None:
 
 
 def read_settings(folder: Path) -> Settings | None:
-    """What the first start wrote. None before it."""
+    """What the first start wrote. None before it; Trouble `settings` when it cannot be read."""
     path = folder / SETTINGS
-    return msgspec.json.decode(path.read_bytes(), type=Settings) if path.exists() else None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings) if path.exists() else None
+    except msgspec.MsgspecError:
+        raise Trouble("settings", path=path) from None
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -18,7 +18,7 @@ from schema.codes import Code
 from schema.intents import INTENTS
 from schema.scopes import lane_of
 from schema.wire import Change, Mutation
-from server.data_folder import write_private
+from server.data_folder import Trouble, write_private
 from server.errors import Fault
 from sync.known import Arrival
 from sync.mutation import FIRST_PREV, encode_mutation, hash_of, signing_bytes
@@ -80,7 +80,10 @@ class Node(Struct):
 
 
 def load_node(path: Path, replica: str) -> Node:
-    """The node's key from its file. Made on first use, and on disk before it signs anything."""
+    """The node's key from its file. Made on first use, and on disk before it signs anything.
+
+    Trouble `key` for a file that holds none.
+    """
     if not path.exists():
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
@@ -89,7 +92,10 @@ def load_node(path: Path, replica: str) -> Node:
             serialization.NoEncryption(),
         )
         write_private(path, pem)
-    loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+    try:
+        loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+    except ValueError:
+        raise Trouble("key", path=path) from None
     assert isinstance(loaded, ec.EllipticCurvePrivateKey)
     return Node(replica, loaded)
 

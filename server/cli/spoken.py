@@ -9,6 +9,7 @@ import click
 
 from schema.words import LANGUAGES, say
 from server.data_folder import Trouble, explained
+from server.routes.problems import is_disk_trouble
 from server.store.protocol import NewerDatabase, UnsafeSettings
 from server.tls import TlsError
 
@@ -43,6 +44,12 @@ def telling(folder: Path) -> Iterator[None]:
     except NewerDatabase as error:
         raise Told(spoken("cli.trouble.newer", "\n", path=folder)) from error
     except (sqlite3.DatabaseError, UnsafeSettings) as error:
-        name = "disk_full" if "full" in str(error) else "database"
         facts = {"path": folder, "reason": error}
-        raise Told(spoken(f"cli.trouble.{name}", "\n", **facts)) from error
+        raise Told(spoken(f"cli.trouble.{_named(error)}", "\n", **facts)) from error
+
+
+def _named(error: Exception) -> str:
+    """A disk that fails spoils no database: nobody is sent for a backup then."""
+    if "full" in str(error):
+        return "disk_full"
+    return "disk_broken" if is_disk_trouble(error) else "database"
