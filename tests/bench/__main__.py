@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from tests.bench.back import CATCHUP, IDLE, catchup, idle
 from tests.bench.centre import ROOT
 from tests.bench.figures import FIGURES
 from tests.bench.growth import GROWTH, growth
-from tests.bench.harness import QUICK, Bench, Result, Sizes
+from tests.bench.harness import QUICK, TROUBLE, Bench, Result, Sizes
 from tests.bench.limits import raise_limits
 from tests.bench.live import FANOUT, SOCKETS, fanout, sockets
 from tests.bench.machine import this_machine
@@ -42,8 +43,14 @@ MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = (
 """In this order, each with the figures that it may give."""
 
 
+EXIT_MISSED, EXIT_FAILED = 1, 2
+
+
 def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | None = None) -> int:
-    """Measure. `sizes` and `folder` are for tests; 1 when a bar was missed."""
+    """Measure: 1 when a bar was missed, 2 when something could not be measured.
+
+    `sizes` and `folder` are for tests.
+    """
     options = parser().parse_args(arguments)
     sizes = sizes or (QUICK if options.quick else Sizes())
     if options.large:
@@ -57,10 +64,12 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
         report = measure(options, sizes, Path(scratch), console)
     folder = options.report or ROOT / ("var/bench" if options.quick or options.only else "docs")
     page = write_page(report, folder, said(options))
+    for what, why in report.failed.items():
+        console.print(f"未能测得 · not measured: {what}: {why}", style="red")
     console.print(f"\n{page}: {len(report.missed)} of {len(report.results)} missed")
     if options.json:
         report.write_json(options.json)
-    return 1 if report.missed else 0
+    return EXIT_FAILED if report.failed else EXIT_MISSED if report.missed else 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -120,10 +129,20 @@ def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: C
         bench = Bench(scratch, sizes, options.peers, wanted, told, shown)
         for measurement, names in MEASUREMENTS:
             if bench.wants(*names):
-                run(measurement(bench))
+                attempt(measurement, bench)
     mode = "quick" if options.quick else "full"
     at, seconds = began.isoformat(timespec="seconds"), time.monotonic() - clock
-    return Report(at, machine, mode, seconds, bench.settings, bench.results)
+    return Report(at, machine, mode, seconds, bench.settings, bench.results, bench.failed)
+
+
+def attempt(measurement: Measurement, bench: Bench) -> None:
+    """Measure; what goes wrong is kept under its name, and what lies in the folder goes."""
+    try:
+        run(measurement(bench))
+    except TROUBLE as error:
+        bench.failed[measurement.__name__] = f"{type(error).__name__}: {error}"
+    for path in bench.folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def run(work: Awaitable[None]) -> None:

@@ -8,9 +8,9 @@ import msgspec
 
 from schema.versions import PULL_BYTES_MAX
 from schema.wire import Change, Cursors
-from tests.bench.centre import BenchFailed, Made, Size, make, served
+from tests.bench.centre import Made, Size, make, served
 from tests.bench.facts import PER_RUN
-from tests.bench.harness import Bench, Samples, plain
+from tests.bench.harness import Bench, BenchFailed, Samples, plain
 from tests.bench.line import Line
 from tests.bench.live import rss_kib
 from tests.bench.pull import Pulled, seq_now

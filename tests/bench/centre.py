@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
@@ -25,6 +25,7 @@ from server.ids import uuid7
 from server.node import Node
 from server.store.protocol import Read, Store, Txn
 from server.store.sqlite import open_store
+from tests.bench.harness import BenchFailed
 from tests.bench.line import Line, LineCut, request
 from tests.bench.writer import Writer
 
@@ -36,10 +37,6 @@ CLOCKS = {"receipt": 60_000, "sign": 180_000, "depart": 900_000, "first_feedback
 LEAD = WebUser("lead", "示例值班长", None, frozenset(), "bench", "")
 
 T = TypeVar("T")
-
-
-class BenchFailed(Exception):
-    """What was to be measured did not do what it must; the text says what it said."""
 
 
 class Size(Struct, frozen=True):
@@ -280,12 +277,10 @@ async def served(folder: Path) -> AsyncIterator[Served]:
 
 @contextmanager
 def running(
-    command: Sequence[str], out: object, **more: object
+    command: Sequence[str], out: BinaryIO, cwd: Path = ROOT
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that is stopped at the end, at the latest by force."""
-    process = subprocess.Popen(  # type: ignore[call-overload]
-        command, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **more
-    )
+    process = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     try:
         yield process
     finally:

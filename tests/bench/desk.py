@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 
 from server.accounts import new_login
 from server.engine import Engine
-from tests.bench.centre import LEAD, BenchFailed
+from tests.bench.centre import LEAD
+from tests.bench.harness import BenchFailed
 from tests.bench.line import Answer, Line, request
 
 PASSWORD = "bench-password"

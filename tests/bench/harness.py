@@ -6,7 +6,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from server.cli.setup import SetupError
 from tests.bench.figures import FIGURES
+from tests.postgres import NoPostgres
 
 
 class Sizes(Struct, frozen=True):
@@ -61,6 +63,14 @@ QUICK = Sizes(
 
 Round = Callable[[], Awaitable[float]]
 """One round of a side: its rate, or what it cost."""
+
+
+class BenchFailed(Exception):
+    """What was to be measured did not do what it must; the text says what it said."""
+
+
+TROUBLE = (BenchFailed, NoPostgres, SetupError, OSError)
+"""Why a measurement ends without its figures; the others go on."""
 
 
 class Samples(Struct, frozen=True):
@@ -120,6 +130,9 @@ class Bench(Struct):
     results: list[Result] = []
     settings: dict[str, str] = {}
     """How each peer that took part was set up."""
+
+    failed: dict[str, str] = {}
+    """What could not be measured, or which peer did not start, and why."""
 
     def found(self, *results: Result) -> None:
         """Keep and show those of these figures that were asked for."""

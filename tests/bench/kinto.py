@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.bench.centre import BenchFailed, answering, free_port, running
+from tests.bench.centre import answering, free_port, running
+from tests.bench.harness import BenchFailed
 from tests.bench.line import Answer, request
 from tests.bench.peers import KINTO, UWSGI, Row, kinto_folder
 from tests.bench.rate import rate

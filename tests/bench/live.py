@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.bench.broadcast import TELL
 from tests.bench.centre import (
     ROOT,
-    BenchFailed,
     Made,
     Size,
     answering,
@@ -24,7 +23,7 @@ from tests.bench.centre import (
 )
 from tests.bench.crowd import TEXT, Ear
 from tests.bench.desk import Dispatcher, allow
-from tests.bench.harness import Bench, Samples, percentile, plain, ratio
+from tests.bench.harness import Bench, BenchFailed, Samples, percentile, plain, ratio
 from tests.bench.writer import Writer
 
 FANOUT = ("fanout_vs_raw",)

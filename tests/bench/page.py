@@ -97,4 +97,6 @@ def notes(report: Report) -> str:
             told.setdefault(one.note, []).append(f"`{one.name}`")
     lines += [f"- {', '.join(names)}: {note}." for note, names in told.items()]
     lines += [f"- {name}: {settings}." for name, settings in report.peers.items()]
+    for what, why in report.failed.items():
+        lines.append(f"- **not measured**: {what}: {(why.splitlines() or [''])[-1]}")
     return "\n".join(lines) + "\n"

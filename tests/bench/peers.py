@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from server.cli.setup import need_node
-from tests.bench.centre import ROOT, BenchFailed
+from tests.bench.centre import ROOT
+from tests.bench.harness import BenchFailed
 
 KINTO = "26.5.0"
 UWSGI = "2.0.31"

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.bench.centre import BenchFailed, answering, free_port, running
+from tests.bench.centre import answering, free_port, running
+from tests.bench.harness import BenchFailed
 from tests.bench.line import Answer, request
 from tests.bench.peers import POUCHDB_SERVER, Row, node_program, pouchdb_folder
 from tests.bench.rate import rate
@@ -90,7 +91,7 @@ async def pouchdb(folder: Path) -> AsyncIterator[Pouchdb]:
     script = pouchdb_folder() / "node_modules/pouchdb-server/bin/pouchdb-server"
     command = [node_program(), str(script), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--dir", str(home), "--config", str(home / "config.json"), "--no-stdout-logs"]
-    with log.open("wb") as out, running(command, out) as process:
+    with log.open("wb") as out, running(command, out, cwd=home) as process:
         await answering(port, process, log)
         found = Pouchdb(port)
         await found.prepare()

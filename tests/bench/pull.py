@@ -9,9 +9,9 @@ from msgspec import Raw, Struct
 
 from schema.versions import PULL_BYTES_MAX
 from schema.wire import Cursors
-from tests.bench.centre import BenchFailed, Made, Served, Size, make, served
+from tests.bench.centre import Made, Served, Size, make, served
 from tests.bench.facts import PER_RUN, Mix, fact_pushes
-from tests.bench.harness import Bench, Result, Round, Samples, ratio
+from tests.bench.harness import Bench, BenchFailed, Result, Round, Samples, ratio
 from tests.bench.line import Answer, Line
 from tests.bench.peers import Peer
 from tests.bench.push import peer_rows, stands

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
-from tests.bench.centre import BenchFailed, Made, Served, Size, make, served
+from tests.bench.centre import Made, Served, Size, make, served
 from tests.bench.facts import PER_RUN, Mix, fact_pushes, mixed_pushes
-from tests.bench.harness import Bench, Result, Round, Samples, Sizes, ratio
+from tests.bench.harness import Bench, BenchFailed, Result, Round, Samples, Sizes, ratio
 from tests.bench.line import Answer
 from tests.bench.peers import Peer, Row
 from tests.bench.rate import rate

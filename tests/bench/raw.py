@@ -9,7 +9,7 @@ from secrets import token_bytes
 import msgspec
 from msgspec import Struct
 
-from tests.bench.centre import BenchFailed
+from tests.bench.harness import BenchFailed
 from tests.bench.peers import Row
 
 BATCH = 100

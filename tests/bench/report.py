@@ -20,6 +20,7 @@ class Report(Struct):
     seconds: float
     peers: dict[str, str]
     results: list[Result]
+    failed: dict[str, str] = {}
 
     def write_json(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from tests.bench.harness import Bench
+from tests.bench.harness import TROUBLE, Bench
 from tests.bench.kinto import kinto
 from tests.bench.peers import Peer
 from tests.bench.pouchdb import pouchdb
@@ -31,8 +31,13 @@ async def started(bench: Bench) -> AsyncIterator[list[Peer]]:
         for name, start in PEERS.items():
             if bench.peers and bench.wants(*_beside(name, ROWS)):
                 bench.told(f"{name}: start", 0, 1)
-                found.append(await stack.enter_async_context(start(bench.folder)))
-                bench.settings[name] = found[-1].settings
+                try:
+                    peer: Peer = await stack.enter_async_context(start(bench.folder))
+                except TROUBLE as error:
+                    bench.failed[name] = str(error)
+                    continue
+                found.append(peer)
+                bench.settings[name] = peer.settings
         yield found
 
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from schema.versions import PULL_BYTES_MAX
 from schema.wire import Change, Cursors, SnapshotFile
 from server.ids import uuid7
-from tests.bench.centre import BenchFailed, Made, Size, make, served
-from tests.bench.harness import Bench, Samples, percentile, plain, ratio
+from tests.bench.centre import Made, Size, make, served
+from tests.bench.harness import Bench, BenchFailed, Samples, percentile, plain, ratio
 from tests.bench.line import ANSWER_S, Line, LineCut, request
 from tests.bench.live import crowded
 from tests.bench.pull import Told, fill

@@ -1,21 +1,25 @@
 """The bench itself: its arithmetic, what its page says, and one small run from end to end."""
 
 import json
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
 from server.cli.setup_words import COMMANDS
-from tests.bench.__main__ import MEASUREMENTS, main, parser
-from tests.bench.centre import BenchFailed, Size, make
+from tests.bench import rows
+from tests.bench.__main__ import MEASUREMENTS, attempt, main, parser
+from tests.bench.centre import Size, make
 from tests.bench.facts import Mix, mixed_pushes
 from tests.bench.figures import FIGURES, Figure
-from tests.bench.harness import QUICK, Bench, Result, Samples, percentile, plain, ratio
+from tests.bench.harness import QUICK, Bench, BenchFailed, Result, Samples, percentile, plain, ratio
 from tests.bench.line import Answer, LineCut, parsed
 from tests.bench.machine import Machine
 from tests.bench.page import write_page
 from tests.bench.push import stands
 from tests.bench.report import Report, bar_of, line_of, shown
+from tests.postgres import NoPostgres
 
 TINY = replace(QUICK, rounds=2, raw_rows=1_000, batches=1)
 MACHINE = Machine("a cpu", 2, 24.0, "Linux 6", "3.11.7", "3.40.1", "", "", 1.2, 0.5)
@@ -185,6 +189,43 @@ def test_a_small_run_goes_from_end_to_end(tmp_path, capsys):
     assert "push_vs_raw" in capsys.readouterr().out
     assert "--quick --only push_vs_raw" in (page / "performance.md").read_text(encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("bench-")] == []
+
+
+def test_what_cannot_be_measured_is_named_and_the_rest_goes_on(tmp_path):
+    async def broken(bench):
+        (bench.folder / "left").mkdir()
+        raise BenchFailed("it did not answer")
+
+    async def sound(bench):
+        bench.found(plain("sockets", Samples("alive", "", [1.0])))
+
+    bench = Bench(tmp_path, QUICK, False, frozenset(FIGURES), lambda *_: None, lambda _: None)
+    attempt(broken, bench)
+    attempt(sound, bench)
+    assert bench.failed == {"broken": "BenchFailed: it did not answer"}
+    assert [one.name for one in bench.results] == ["sockets"]
+    assert list(tmp_path.iterdir()) == [], "nothing stays for the next measurement"
+    told = replace(report(*bench.results), failed=bench.failed)
+    text = write_page(told, tmp_path).read_text(encoding="utf-8")
+    assert "**not measured**: broken: BenchFailed: it did not answer" in text
+
+
+async def test_a_peer_that_does_not_start_is_named_and_the_others_take_part(tmp_path, monkeypatch):
+    @asynccontextmanager
+    async def absent(folder):
+        raise NoPostgres("none here")
+        yield
+
+    @asynccontextmanager
+    async def there(folder):
+        yield SimpleNamespace(name="pouchdb", settings="as it comes")
+
+    monkeypatch.setattr(rows, "PEERS", {"kinto": absent, "pouchdb": there})
+    bench = Bench(tmp_path, QUICK, True, frozenset(FIGURES), lambda *_: None, lambda _: None)
+    async with rows.started(bench) as peers:
+        assert [one.name for one in peers] == ["pouchdb"]
+    assert bench.failed == {"kinto": "none here"}
+    assert bench.settings == {"pouchdb": "as it comes"}
 
 
 def test_a_result_is_kept_only_when_it_was_asked_for():
