@@ -11,6 +11,26 @@ Clock = Callable[[], int]
 """Milliseconds since 1970 (UTC)."""
 
 
+class SharedClock:
+    """A clock by which several nodes go: this machine's, and what it is off the one they share."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_ms = 0
+
+    def __call__(self) -> int:
+        """The time now."""
+        return self._clock() + self._offset_ms
+
+    def own(self) -> int:
+        """This machine's time."""
+        return self._clock()
+
+    def set(self, shared_ms: int, own_ms: int) -> None:
+        """It was `shared_ms` by the clock they share when this machine's told `own_ms`."""
+        self._offset_ms = shared_ms - own_ms
+
+
 class Told(Struct, frozen=True):
     """The latest time that a clock told since it was set back, and since when it tells.
 

@@ -11,17 +11,18 @@ from schema.codes import Code
 from schema.versions import DAY_MS, GONE_MS, MINUTE_MS, PROTOCOL_VERSION
 from schema.wire import Change, SyncReply, SyncRequest, Verdict
 from server.batch import Batcher, Job, keep_words
-from server.clock import Clock, Watch
+from server.clock import Clock, SharedClock, Watch
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
 from server.fleet import DeviceSeen, Fleet
+from server.follow import Follower
 from server.ids import uuid7
 from server.indexes import make_indexes
 from server.lanes import Came, is_news, note_numbers, note_return
 from server.live import Hub
 from server.loading import session_of
-from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of
+from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of, note_key
 from server.numbers import numbered
 from server.offers import OFFERS_MAX, checked_offers, note_seen
 from server.pull import NEWEST_CLIENT, Puller
@@ -65,12 +66,17 @@ class Engine:
         self._fleet = Fleet()
         self._swept_ms = 0
         self._batcher = Batcher(store, clock, self.hub.publish)
+        self._follower: Follower | None = None
 
     @classmethod
     async def open(
         cls, store: Store, clock: Clock, config: Config, steady: Clock | None = None
     ) -> "Engine":
-        """An engine on an open store; the node's replica id and key are made on first use."""
+        """An engine on an open store; the node's replica id and key are made on first use.
+
+        On a store that nodes share, it follows what the others commit and goes by the one clock.
+        Trouble `other_key` where they sign with another key than this one has.
+        """
 
         def work(txn: Txn) -> str:
             doc = txn.get("node", "self") or {"replica": uuid7(clock())}
@@ -81,13 +87,18 @@ class Engine:
 
         replica = await store.write(work)
         node = await asyncio.to_thread(load_node, config.node_key, replica)
-        await store.write(lambda txn: txn.put("node_key", replica, {"key": node.public}))
-        engine = cls(store, Watch(clock, steady), config, node)
+        node = await store.write(lambda txn: note_key(txn, node, uuid7(clock()), store.shared))
+        shared = SharedClock(clock)
+        engine = cls(store, Watch(shared, steady), config, node)
         await store.read(engine._fleet.load)
+        if store.shared:
+            engine._follower = await Follower.start(store, shared, engine.hub.follow)
         return engine
 
     async def close(self) -> None:
         """Finish what is being written, then close the store."""
+        if self._follower:
+            await self._follower.stop()
         await self._batcher.close()
         await self.store.close()
 

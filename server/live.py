@@ -62,6 +62,10 @@ class Hub:
             for listener in self._listeners:
                 listener.offer(poke)
 
+    def follow(self, moved: dict[tuple[str, int], int]) -> None:
+        """Tell everyone what another process has committed, as far as it is news here."""
+        self.publish({pair: seq for pair, seq in moved.items() if seq > self._moved.get(pair, 0)})
+
     def stands(self, scope: str) -> dict[str, int]:
         """The newest seq of each lane of a scope that this process saw commit."""
         return {str(lane): seq for (of, lane), seq in self._moved.items() if of == scope}

@@ -20,6 +20,7 @@ from schema.scopes import lane_of
 from schema.wire import Change, Mutation
 from server.data_folder import Trouble, write_private
 from server.errors import Fault
+from server.store.protocol import Txn
 from sync.known import Arrival
 from sync.mutation import FIRST_PREV, encode_mutation, hash_of, signing_bytes
 from sync.stamp import Stamp, decode_stamp, next_stamp
@@ -98,6 +99,23 @@ def load_node(path: Path, replica: str) -> Node:
         raise Trouble("key", path=path) from None
     assert isinstance(loaded, ec.EllipticCurvePrivateKey)
     return Node(replica, loaded)
+
+
+def note_key(txn: Txn, node: Node, fresh: str, shared: bool) -> Node:
+    """Keep the key that proves what this node writes; the node as it writes from now on.
+
+    What was signed by a key that is lost stays proved by that one: the node goes on under the
+    `fresh` replica id. Trouble `other_key` on a `shared` log, where others still sign with it.
+    """
+    known = txn.get("node_key", node.replica)
+    if known and known["key"] != node.public:
+        if shared:
+            raise Trouble("other_key")
+        node = replace(node, replica=fresh)
+        txn.put("node", "self", {"replica": fresh})
+        txn.delete("node", "tips")
+    txn.put("node_key", node.replica, {"key": node.public})
+    return node
 
 
 NODE_SESSION = "node"

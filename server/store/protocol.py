@@ -5,7 +5,7 @@ begins; what it did is durable when `write` returns, or nothing of it is there. 
 PostgreSQL sign the contract suite in `tests/store/`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -146,6 +146,9 @@ class Read(Protocol):
         Where the server's clock was set meanwhile, any seq whose next one came after that time.
         """
 
+    def now_ms(self) -> int:
+        """The time by the clock that all who share the database go by, ms since 1970 (UTC)."""
+
     def get(self, kind: str, key: str) -> Doc | None:
         """A record of the server's own: replica, login, session, code, blob, upload, held."""
 
@@ -201,10 +204,19 @@ class Txn(Read, Protocol):
 class Store(Protocol):
     """One centre's database."""
 
+    shared: bool = False
+    """Whether other processes may write to the same log."""
+
     async def write(self, work: Callable[[Txn], T]) -> T:
         """Run `work` in a write transaction. Durable on return; nothing kept when it raises."""
 
     async def read(self, work: Callable[[Read], T]) -> T:
         """Run `work` on a consistent snapshot, beside any writer."""
+
+    def hints(self) -> AsyncIterator[None]:
+        """Comes back when another process may have committed something. A hint: some are lost.
+
+        It ends with an error when the store cannot be reached; never, where nobody else writes.
+        """
 
     async def close(self) -> None: ...

@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_bytes
 
 import psycopg
 
 from server.store.postgres.schema import migrate
-from server.store.postgres.txn import PostgresTxn
+from server.store.postgres.txn import CHANNEL, PostgresTxn
 from server.store.protocol import Read, Store, T, Txn, UnsafeSettings
 
 READERS = 4
@@ -124,6 +124,8 @@ class PostgresDatabase:
 class PostgresStore(Store):
     """One centre's tables in one PostgreSQL: a thread that writes, and readers beside it."""
 
+    shared = True
+
     def __init__(self, url: str, centre: str) -> None:
         self.url = url
         self.centre = centre
@@ -146,6 +148,13 @@ class PostgresStore(Store):
             self._reading.append(self._local.database)
         database: PostgresDatabase = self._local.database
         return database.read(work)
+
+    async def hints(self) -> AsyncIterator[None]:
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as db:
+            await db.execute(f"LISTEN {CHANNEL}")
+            async for told in db.notifies():
+                if told.payload == self.centre:
+                    yield
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)

@@ -19,6 +19,9 @@ from sync.rows import Key, Stored
 
 log = structlog.get_logger()
 
+CHANNEL = "lingda"
+"""Where each commit of a batch says of which centre it was."""
+
 LAST = "\U0010ffff"
 WALKED = 200
 """Rows read at once on a walk over many of them."""
@@ -227,6 +230,11 @@ class PostgresTxn(Txn):
                 else:
                     log.error("damaged", entry=f"{entity}/{id}")
 
+    def now_ms(self) -> int:
+        query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+        found: int = self._one(query)[0]
+        return found
+
     def get(self, kind: str, key: str) -> Doc | None:
         query = (
             "SELECT key, convert_to(doc, 'UTF8'), crc FROM side"
@@ -293,6 +301,7 @@ class PostgresTxn(Txn):
             "UPDATE head SET seq=%s, chain=%s WHERE centre=%s",
             *(batch.done[-1].seq, batch.chain, self._centre),
         )
+        self._do("SELECT pg_notify(%s, %s)", CHANNEL, self._centre)
         return batch.done
 
     def _places(self, keys: Sequence[Key]) -> dict[Key, Place]:

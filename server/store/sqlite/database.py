@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_bytes
@@ -88,6 +88,8 @@ def read_on(db: sqlite3.Connection, centre: str, work: Callable[[Read], T]) -> T
 class SqliteStore(Store):
     """One centre's database in one file: a writer thread, and readers beside it."""
 
+    shared = False
+
     def __init__(self, path: Path, centre: str) -> None:
         self.path = path
         self.centre = centre
@@ -109,6 +111,10 @@ class SqliteStore(Store):
             self._local.db = connect(self.path, query_only=True)
             self._reader_dbs.append(self._local.db)
         return read_on(self._local.db, self.centre, work)
+
+    async def hints(self) -> AsyncIterator[None]:
+        await asyncio.Event().wait()
+        yield
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)

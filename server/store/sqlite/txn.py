@@ -221,6 +221,11 @@ class SqliteTxn(Txn):
             else:
                 log.error("damaged", entry=f"{entity}/{id}")
 
+    def now_ms(self) -> int:
+        query = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+        found: int = self._db.execute(query).fetchone()[0]
+        return found
+
     def get(self, kind: str, key: str) -> Doc | None:
         query = "SELECT key, CAST(doc AS BLOB), crc FROM side WHERE centre=? AND kind=? AND key=?"
         line = self._db.execute(query, (self._centre, kind, key)).fetchone()
