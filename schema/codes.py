@@ -18,6 +18,7 @@ class Code(StrEnum):
     INTERNAL = "internal"
     STORAGE = "storage"
     DAMAGED = "damaged"
+    STORE_DOWN = "store_down"
     SHELF_FULL = "shelf_full"
     PROTOCOL = "protocol"
     WRONG_CENTRE = "wrong_centre"
@@ -74,6 +75,7 @@ HTTP_STATUS: dict[Code, int] = {
     Code.INTERNAL: 500,
     Code.STORAGE: 507,
     Code.DAMAGED: 503,
+    Code.STORE_DOWN: 503,
     Code.SHELF_FULL: 503,
     Code.PROTOCOL: 426,
     Code.WRONG_CENTRE: 409,

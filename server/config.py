@@ -16,6 +16,12 @@ class Config(Struct, frozen=True):
     public_host: str = ""
     tls_port: int = 0
     trust_port: int = 0
+    store: str = ""
+    """The URL of a PostgreSQL that holds the log and rows; "" keeps them in `data`."""
+
+    shared_blobs: Path | None = None
+    """Where photos lie when several processes serve the centre; None keeps them in `data`."""
+
     static: Path = Path(__file__).resolve().parent.parent / "static"
 
     @property
@@ -24,7 +30,7 @@ class Config(Struct, frozen=True):
 
     @property
     def blobs(self) -> Path:
-        return self.data / "blobs"
+        return self.shared_blobs or self.data / "blobs"
 
     @property
     def snapshots(self) -> Path:

@@ -35,6 +35,8 @@ class Settings(Struct, frozen=True):
     centre: str
     centre_name: str
     public_host: str = ""
+    on_postgres: bool = False
+    """Whether the log and rows lie in a PostgreSQL, and not in this folder."""
 
 
 class DemoMark(Struct, frozen=True):

@@ -20,6 +20,8 @@ from server.config import Config
 from server.engine import Engine
 from server.routes.trust import Trust, build_trust_app
 from server.serving import Listener, Ports, Sockets, bind, local_addresses, port_of, serve
+from server.store.postgres import open_postgres
+from server.store.protocol import Store
 from server.store.sqlite import open_store
 from server.tls import Names, Tls, ensure, fingerprint, may_sign, names_of, now_utc
 
@@ -70,6 +72,8 @@ def config_of(config: Config, sockets: Sockets) -> Config:
         public_host=config.public_host or local_addresses()[0],
         tls_port=port_of(sockets.tls) if sockets.tls else 0,
         trust_port=port_of(sockets.trust) if sockets.trust else 0,
+        store=config.store,
+        shared_blobs=config.shared_blobs,
         static=config.static,
     )
 
@@ -78,6 +82,13 @@ def every_name(tls: Tls, public_host: str) -> Names:
     """The names that the certificate must be good for, and those that it may as well be."""
     found = may_sign(tls, names_of(local_addresses()))
     return names_of([public_host, *found.dns, *map(str, found.ips)])
+
+
+async def open_for(config: Config) -> Store:
+    """The store that the configuration names, brought up to date."""
+    if config.store:
+        return await open_postgres(config.store, config.centre)
+    return await open_store(config.database, config.centre)
 
 
 @asynccontextmanager
@@ -92,7 +103,7 @@ async def opened(
         if sockets.tls:
             folder = config.data / "tls"
             tls = ensure(folder, every_name(Tls(folder), config.public_host), now_utc())
-        store = await open_store(config.database, config.centre)
+        store = await open_for(config)
         try:
             engine = await Engine.open(store, clock, config, steady)
         except BaseException:

@@ -44,6 +44,7 @@ class Wanted(Struct, frozen=True):
     centre_name: str = ""
     host: str = ""
     register: bool = False
+    store: str = ""
 
 
 @click.command(help=both(COMMANDS["serve"][1:]))
@@ -63,6 +64,8 @@ class Wanted(Struct, frozen=True):
 @click.option("--centre", default="", help=spoken("cli.option.centre"))
 @click.option("--centre-name", default="", help=spoken("cli.option.centre_name"))
 @click.option("--register", is_flag=True, help=spoken("cli.option.register"))
+@click.option("--store", default="", envvar="LINGDA_STORE", help=spoken("cli.option.store"))
+@click.option("--blobs", type=click.Path(path_type=Path), help=spoken("cli.option.blobs"))
 def command(
     data: Path,
     port: int,
@@ -70,6 +73,7 @@ def command(
     tls_port: int | None,
     trust_port: int | None,
     no_tls: bool,
+    blobs: Path | None,
     **wanted: str | bool,
 ) -> None:
     set_up()
@@ -85,6 +89,8 @@ def command(
             centre_name=settings.centre_name,
             host=listen,
             public_host=settings.public_host,
+            store=asked.store,
+            shared_blobs=blobs,
         )
         run(keep_serving(config, ports, asked.register))
 
@@ -98,11 +104,16 @@ def settle(folder: Path, wanted: Wanted) -> Settings:
         raise Trouble("other_centre", path=folder, found=known.centre)
     if not CENTRE_ID.fullmatch(wanted.centre or "centre"):
         raise Trouble("centre_id", name=wanted.centre)
+    if known and known.on_postgres and not wanted.store:
+        raise Trouble("needs_store", path=folder)
+    if wanted.store and (folder / "lingda.db").exists():
+        raise Trouble("has_database", path=folder)
     old = known or Settings("centre", say("zh-CN", "cli.default_centre_name"))
     settings = Settings(
         known.centre if known else wanted.centre or old.centre,
         wanted.centre_name or old.centre_name,
         wanted.host or old.public_host,
+        bool(wanted.store),
     )
     if settings != known:
         write_private(folder / SETTINGS, msgspec.json.encode(settings))

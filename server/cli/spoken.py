@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import psycopg
 
 from schema.words import LANGUAGES, say
 from server.data_folder import Trouble, explained
@@ -41,6 +42,9 @@ def telling(folder: Path) -> Iterator[None]:
         raise Told(spoken(f"cli.trouble.{trouble.name}", "\n", **trouble.facts)) from trouble
     except TlsError as error:
         raise Told(spoken(f"cli.trouble.{error.key}", "\n", detail=error.detail)) from error
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Told(spoken("cli.trouble.store_down", "\n", reason=reason)) from error
     except NewerDatabase as error:
         raise Told(spoken("cli.trouble.newer", "\n", path=folder)) from error
     except (sqlite3.DatabaseError, UnsafeSettings) as error:

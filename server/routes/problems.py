@@ -3,7 +3,9 @@
 import errno
 import sqlite3
 
+import psycopg
 import structlog
+from psycopg.errors import DiskFull
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,9 +47,16 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 def on_bug(request: Request, error: Exception) -> Response:
     """Log what we did not expect, once; tell the person only that it was not their fault."""
     log.error("bug", path=request.url.path, exc_info=error)
+    return tell(request, fault_of(error))
+
+
+def fault_of(error: Exception) -> Fault:
+    """What a person is told of an error that is none of theirs."""
     if isinstance(error, Damaged):
-        return tell(request, Fault(Code.DAMAGED, error.args[0]))
-    return tell(request, Fault(Code.STORAGE if is_disk_trouble(error) else Code.INTERNAL))
+        return Fault(Code.DAMAGED, error.args[0])
+    if is_disk_trouble(error):
+        return Fault(Code.STORAGE)
+    return Fault(Code.STORE_DOWN if isinstance(error, psycopg.OperationalError) else Code.INTERNAL)
 
 
 def is_disk_trouble(error: Exception) -> bool:
@@ -55,6 +64,8 @@ def is_disk_trouble(error: Exception) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
         return code in SQLITE_TROUBLE or str(error).lower().startswith(SQLITE_SAYS)
+    if isinstance(error, DiskFull | psycopg.errors.IoError):
+        return True
     return isinstance(error, OSError) and error.errno in DISK_TROUBLE
 
 

@@ -320,3 +320,30 @@ async def test_a_new_centre_gets_one_administrator_once(tmp_path):
         assert await first_admin(opened) is None
         sockets.close()
         assert await sign_in(engine, "admin", str(password), "127.0.0.1")
+
+
+def test_a_centre_on_postgres_is_not_started_without_it(tmp_path):
+    url = "postgresql://127.0.0.1/lingda"
+    assert settle(tmp_path, Wanted("north", store=url)).on_postgres
+    with pytest.raises(Trouble) as refused:
+        settle(tmp_path, Wanted())
+    assert refused.value.name == "needs_store"
+    assert settle(tmp_path, Wanted(store=url)).centre == "north"
+
+
+def test_a_centre_with_a_database_of_its_own_does_not_go_to_postgres(tmp_path):
+    settle(tmp_path, Wanted("north"))
+    (tmp_path / "lingda.db").touch()
+    with pytest.raises(Trouble) as refused:
+        settle(tmp_path, Wanted(store="postgresql://127.0.0.1/lingda"))
+    assert refused.value.name == "has_database"
+    assert not settle(tmp_path, Wanted()).on_postgres
+
+
+def test_a_postgres_that_cannot_be_reached_is_said_in_a_sentence(tmp_path):
+    store = "postgresql://lingda:verborgen@127.0.0.1:1/lingda"
+    arguments = ["--data", str(tmp_path), "--port", "0", "--no-tls", "--store", store]
+    result = CliRunner().invoke(serve_command.command, arguments)
+    assert result.exit_code == 2
+    assert "PostgreSQL" in result.output and "verborgen" not in result.output
+    assert "Traceback" not in result.output

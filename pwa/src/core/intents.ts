@@ -13,6 +13,7 @@ export const CODES = [
   'internal',
   'storage',
   'damaged',
+  'store_down',
   'shelf_full',
   'protocol',
   'wrong_centre',
