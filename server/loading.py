@@ -128,10 +128,10 @@ def _quarantined(txn: Read, known: Known, arrivals: list[Arrival]) -> dict[str, 
 
 def _lanes(txn: Read, arrivals: list[Arrival]) -> dict[tuple[str, int], Lane]:
     """How far each lane that brings something has come."""
-    docs = {one: txn.get("replica", one) or {} for one in {a.mutation.replica for a in arrivals}}
+    pairs = {(one.mutation.replica, one.mutation.lane) for one in arrivals}
+    docs = {replica: txn.get("replica", replica) or {} for replica, _ in pairs}
     found = {}
-    for arrival in arrivals:
-        replica, lane = arrival.mutation.replica, arrival.mutation.lane
+    for replica, lane in pairs:
         doc = docs[replica]
         told = doc.get("lanes", {}).get(str(lane), {})
         times = (told.get("top_ms", 0), doc.get("floor_ms", 0))

@@ -74,23 +74,25 @@ def judge(known: Known, arrival: Arrival, clock: Clock) -> Judged:
         everywhere = bool(session.roles & COMMAND)
         for guard in mutation.guard:
             check_guard(known, guard, session, everywhere)
-        applied = _apply(known, mutation, session, Moment(dot, stamp.encode(), clock.now_ms))
+        kept = mutation.stamp if stamp is claimed else stamp.encode()
+        moment = Moment(dot, kept, clock.now_ms, known.centre)
+        applied = _apply(known, mutation, session, moment)
     except Refusal as refusal:
         return _turned_down(known, arrival, refusal, clock.now_ms)
     if arrival.reoffered:
         applied.rows |= {stub.key: stub for stub in stubs(known, applied.rows)}
-    marks = {
-        Tag.CLOCK_AHEAD: stamp != claimed,
-        Tag.CLOCK_OFF: arrival.clock_off,
-        Tag.BEFORE_CUT: before_cut,
-        Tag.RELEASED: arrival.released,
-        Tag.REOFFERED: arrival.reoffered,
-        Tag.MEETS_REMOVAL: applied.meets_removal,
-        Tag.AFTER_CLOSE: applied.after_close,
-    }
-    tags = tuple(str(tag) for tag, holds in marks.items() if holds)
+    marks = (
+        (Tag.CLOCK_AHEAD, stamp is not claimed),
+        (Tag.CLOCK_OFF, arrival.clock_off),
+        (Tag.BEFORE_CUT, before_cut),
+        (Tag.RELEASED, arrival.released),
+        (Tag.REOFFERED, arrival.reoffered),
+        (Tag.MEETS_REMOVAL, applied.meets_removal),
+        (Tag.AFTER_CLOSE, applied.after_close),
+    )
+    tags = tuple([str(tag) for tag, holds in marks if holds])
     kind = "merged" if applied.merged else "applied"
-    rows = tuple(at_home(one, known.centre) for one in applied.rows.values())
+    rows = tuple([at_home(one, known.centre) for one in applied.rows.values()])
     return Judged(Verdict(dot, hash, kind, 0, tags=tags), rows)
 
 

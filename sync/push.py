@@ -114,7 +114,7 @@ def _enter(known: Known, arrival: Arrival, judged: Judged) -> Entry:
 
 def _let_in(known: Known, plan: Plan, entry: Entry, now_ms: int) -> None:
     """Judge the originals that this entry releases, by their own author, stamp and base."""
-    if entry.verdict.verdict in KEPT:
+    if not known.words or entry.verdict.verdict in KEPT:
         return
     for change in entry.arrival.mutation.changes:
         if not let_in(change):

@@ -154,9 +154,11 @@ def rounds_made(mutation: Mutation) -> set[str]:
 
 def parents_of(change: Change) -> list[Key]:
     """The rows that must be there first: what the entity's references name."""
-    fields = change.fields
-    named = ((entity, fields.get(name)) for name, entity in REFERENCES[change.entity])
-    return [(entity, id) for entity, id in named if isinstance(id, str)]
+    fields, found = change.fields, []
+    for name, entity in REFERENCES[change.entity]:
+        if isinstance(id := fields.get(name), str):
+            found.append((entity, id))
+    return found
 
 
 def unmet(known: Known, mutation: Mutation) -> tuple[Code, str] | None:

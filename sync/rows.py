@@ -52,17 +52,19 @@ class Wrote(Struct, frozen=True):
 
 
 class Moment(Struct, frozen=True):
-    """The dot and kept stamp of a mutation, and when it came."""
+    """The dot and kept stamp of a mutation, when it came, and where."""
 
     dot: str
     stamp: str
     now_ms: int
+    home: str = ""
+    """The centre that judges it; "" where another one does."""
 
 
 def created(change: Change, author: Author, at: Moment) -> Stored:
     """The row that a `create` makes. Its seq is set when the batch commits."""
     named = (change.entity, change.id, 0, at.dot, at.stamp, author.actor)
-    row = Row(*named, at.now_ms, dict(change.fields))
+    row = Row(*named, at.now_ms, dict(change.fields), home=at.home)
     return Stored(row, {}, author.authority)
 
 
