@@ -62,9 +62,14 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= SAFE_INT_MAX
 
 
+def is_id(value: str, chars_max: int) -> bool:
+    """True for what may name a row: printable ASCII, so that every database can hold it."""
+    return 0 < len(value) <= chars_max and value.isascii() and value.isprintable()
+
+
 def _id_of(field: Field) -> Check:
     most = field.max
-    return lambda value: isinstance(value, str) and 0 < len(value) <= most and value.isascii()
+    return lambda value: isinstance(value, str) and is_id(value, most)
 
 
 def _photos_of(field: Field) -> Check:

@@ -7,7 +7,7 @@ import msgspec
 
 from schema.codes import Code
 from schema.entities import CHECKS, ENTITIES, HOME_ONLY, REQUIRED, Entity
-from schema.fields import is_plain
+from schema.fields import is_id, is_plain
 from schema.intents import INTENTS
 from schema.versions import CHANGES_PER_MUTATION_MAX, LANES
 from schema.wire import Change, Mutation
@@ -21,6 +21,7 @@ VOID = "lane.void"
 """The intent of a mutation that stands in for one whose words were lost on the device."""
 
 VOID_ID_LENGTH = 32
+ID_CHARS_MAX = 64
 
 _decoder = msgspec.json.Decoder(Mutation)
 _encoder = msgspec.json.Encoder()
@@ -32,7 +33,7 @@ class Refusal(Exception):
     def __init__(self, code: Code, detail: str | None = None) -> None:
         super().__init__(code, detail)
         self.code = code
-        self.detail = detail
+        self.detail = detail and "".join(filter(str.isprintable, detail))
 
 
 def dot_of(replica: str, lane: int, n: int) -> str:
@@ -140,7 +141,7 @@ def void_id(replica: str, lane: int, n: int) -> str:
 
 
 def _check_change(change: Change, entity: Entity) -> None:
-    if not (0 < len(change.id) <= 64 and change.id.isascii() and "/" not in change.id):
+    if not (is_id(change.id, ID_CHARS_MAX) and "/" not in change.id):
         raise Refusal(Code.FIELD, f"{entity.name}.id")
     if entity.fact and change.op != "create":
         raise Refusal(Code.FACT_EDIT, entity.name)

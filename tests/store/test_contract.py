@@ -403,3 +403,15 @@ async def test_a_row_that_moves_often_in_one_commit_stands_as_it_was_last(store)
     assert await store.read(lambda txn: txn.digests("unit/u1")) == {0: 0}
     part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
     assert (part.page.rows, part.page.out, part.page.next) == ([], [("step", "s1")], 2)
+
+
+async def test_whatever_somebody_asks_for_is_answered(store):
+    odd = "a\0b"
+    assert await store.read(lambda txn: txn.get("login", odd)) is None
+    assert await store.read(lambda txn: txn.find("login", odd)) == {}
+    assert await store.read(lambda txn: txn.find_each("login", [odd])) == {}
+    assert await store.read(lambda txn: txn.rows([("step", odd)])) == {}
+    assert await store.read(lambda txn: txn.logged([f"{odd}/0/1"])) == {}
+    assert await store.read(lambda txn: txn.digests(odd)) == {}
+    await store.write(lambda txn: txn.put("login", odd, {"n": 1}))
+    assert await store.read(lambda txn: txn.get("login", odd)) == {"n": 1}

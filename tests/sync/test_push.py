@@ -152,11 +152,19 @@ def test_a_failed_guard_is_refused():
         ({"at": 2**60}, Code.FIELD),
         ({"note": "x" * 201}, Code.FIELD),
         ({"target": None}, Code.FIELD),
+        ({"target": "t\n1"}, Code.FIELD),
+        ({"id": "s\0"}, Code.FIELD),
     ],
 )
 def test_bad_fields_are_refused_by_name(fields, code):
     change = step("signed", **fields)
     assert verdict(known(*target()), arrival("phone", 0, 1, "target.step", change))[1] == code
+
+
+def test_a_refusal_quotes_nothing_that_cannot_be_shown():
+    one = arrival("phone", 0, 1, "target.\0step\n", step("signed"))
+    told = plan_push(known(*target()), [one], NOW).verdicts[0]
+    assert (told.code, told.detail) == (Code.INTENT, "target.step")
 
 
 def test_someone_elses_session_is_refused():

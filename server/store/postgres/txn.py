@@ -44,14 +44,14 @@ class PostgresTxn(Txn):
 
     def _all(self, query: str, *values: Any) -> list[Any]:
         with self._db.cursor(binary=True) as cursor:
-            return cursor.execute(query, values).fetchall()
+            return cursor.execute(query, _kept(values)).fetchall()
 
     def _one(self, query: str, *values: Any) -> Any:
         lines = self._all(query, *values)
         return lines[0] if lines else None
 
     def _do(self, query: str, *values: Any) -> None:
-        self._db.execute(query, values)
+        self._db.execute(query, _kept(values))
 
     def head(self) -> Head:
         query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head WHERE centre=%s"
@@ -407,6 +407,17 @@ class PostgresTxn(Txn):
                 " sum=excluded.sum",
                 *(self._centre, *_columns(pairs)),
             )
+
+
+def _kept(values: Sequence[Any]) -> list[Any]:
+    """No text here can hold U+0000; nothing that the rules let in has it, but anybody may ask."""
+    return [_kept_one(one) for one in values]
+
+
+def _kept_one(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_kept_one(one) for one in value]
+    return value.replace("\0", "\ufffd") if type(value) is str else value
 
 
 def _values(place: Place) -> tuple[Any, ...]:
