@@ -87,7 +87,9 @@ class Engine:
 
         replica = await store.write(work)
         node = await asyncio.to_thread(load_node, config.node_key, replica)
-        node = await store.write(lambda txn: note_key(txn, node, uuid7(clock()), store.shared))
+        node = await store.write(
+            lambda txn: note_key(txn, node, lambda: uuid7(clock()), store.shared)
+        )
         shared = SharedClock(clock)
         engine = cls(store, Watch(shared, steady), config, node)
         await store.read(engine._fleet.load)

@@ -1,6 +1,7 @@
 """The centre's own replica: what dispatchers do is signed and chained like a phone's work."""
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +102,18 @@ def load_node(path: Path, replica: str) -> Node:
     return Node(replica, loaded)
 
 
-def note_key(txn: Txn, node: Node, fresh: str, shared: bool) -> Node:
+def note_key(txn: Txn, node: Node, fresh: Callable[[], str], shared: bool) -> Node:
     """Keep the key that proves what this node writes; the node as it writes from now on.
 
-    What was signed by a key that is lost stays proved by that one: the node goes on under the
+    What was signed by a key that is lost stays proved by that one: the node goes on under a
     `fresh` replica id. Trouble `other_key` on a `shared` log, where others still sign with it.
     """
     known = txn.get("node_key", node.replica)
     if known and known["key"] != node.public:
         if shared:
             raise Trouble("other_key")
-        node = replace(node, replica=fresh)
-        txn.put("node", "self", {"replica": fresh})
+        node = replace(node, replica=fresh())
+        txn.put("node", "self", {"replica": node.replica})
         txn.delete("node", "tips")
     txn.put("node_key", node.replica, {"key": node.public})
     return node
