@@ -7,7 +7,9 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -78,6 +80,8 @@ class Blobs:
         self._parts.mkdir(parents=True, exist_ok=True)
         self._whole.mkdir(parents=True, exist_ok=True)
         self._placing = threading.Lock()
+        self._sure: dict[str, int] = {}
+        """By upload, how many bytes this process itself has seen synced."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         sync_folder(folder)
         sync_folder(folder.parent)
@@ -122,7 +126,7 @@ class Blobs:
         return gone and not self.size_of_part(upload.id)
 
     def size_of_part(self, id: str) -> int:
-        """The bytes of an upload that are on disk."""
+        """The bytes of an upload that are here."""
         part = self._parts / id
         return part.stat().st_size if part.exists() else 0
 
@@ -132,21 +136,44 @@ class Blobs:
 
     def drop_part(self, id: str) -> None:
         """Afterwards nothing of the upload is here. Dropping it twice is harmless."""
+        self._sure.pop(id, None)
         self._copy(id).unlink(missing_ok=True)
         (self._parts / id).unlink(missing_ok=True)
 
     def append(self, upload: Upload, offset: int, chunk: bytes) -> int:
-        """The upload's new offset, its bytes on disk. Fault `upload_offset`: nothing changed."""
+        """The upload's new offset, its bytes on disk. Fault `upload_offset`: nothing changed.
+
+        Bytes that a disk did not take are taken back: no later sync would bring them there.
+        """
         part = self._parts / upload.id
+        self._sure.pop(upload.id, None)
         if offset != self.size_of_part(upload.id) or offset + len(chunk) > upload.size:
             raise Fault(Code.UPLOAD_OFFSET, str(self.size_of_part(upload.id)))
-        with part.open("ab") as file:
-            file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+        with part.open("ab", buffering=0) as file:
+            try:
+                _write_all(file, chunk)
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), offset)
+                raise
         if offset == 0:
             sync_folder(self._parts)
-        return offset + len(chunk)
+        self._sure[upload.id] = offset + len(chunk)
+        return self._sure[upload.id]
+
+    def stands(self, id: str) -> int:
+        """The bytes of an upload that may be told of: they are on disk now.
+
+        A process that was killed may have left some there that are not.
+        """
+        size = self.size_of_part(id)
+        if size and self._sure.get(id) != size:
+            with (self._parts / id).open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(self._parts)
+            self._sure[id] = size
+        return size
 
     def finish(self, upload: Upload) -> None:
         """Make a complete upload a whole blob. Fault `upload_checksum`: the part is dropped.
@@ -177,6 +204,12 @@ def digest_of_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, as blobs are named. FileNotFoundError when it is not there."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def check_upload(sha256: str, size: int, type: str) -> None:

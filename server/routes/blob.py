@@ -129,7 +129,7 @@ async def _reached(request: Request, upload: Upload) -> int:
     if upload.offset == upload.size and await _is_sound(request, upload.sha256):
         blobs.drop_part(upload.id)
         return upload.size
-    reached = blobs.size_of_part(upload.id)
+    reached = await asyncio.to_thread(blobs.stands, upload.id)
     if reached < upload.size:
         return reached
     try:

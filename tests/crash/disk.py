@@ -97,6 +97,12 @@ class Disk:
         self.control.error = 0
 
     @property
+    def failing(self) -> bool:
+        """Whether a fault is still to come, or goes on."""
+        is_over = self.control.times and self.control.faults >= self.control.times
+        return bool(self.control.error and not is_over)
+
+    @property
     def faults(self) -> int:
         return int(self.control.faults)
 

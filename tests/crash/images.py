@@ -13,13 +13,20 @@ from random import Random
 from tests.crash.disk import Line
 
 SECTOR = 512
+PAGE = 4096
+"""What the system keeps in memory and writes as one."""
 
 
 class File:
-    """What is surely on the disk, and what was done since, in order: writes and cuts."""
+    """What is surely on the disk, and what was done since, in order: writes and cuts.
+
+    `doomed` is what a sync failed to bring there: no later one tries again, until somebody writes
+    to the same page once more.
+    """
 
     def __init__(self) -> None:
         self.durable = bytearray()
+        self.doomed: list[tuple[int, bytes]] = []
         self.pending: list[tuple[int, bytes | None]] = []
         self.done = 0
 
@@ -34,21 +41,48 @@ class File:
         return self.done + len(self.pending)
 
     def sync(self, mark: int) -> None:
-        covered = max(mark - self.done, 0)
-        for at, data in self.pending[:covered]:
+        for at, data in self._covered(mark):
+            if data is None:
+                self.doomed = [piece for piece in self.doomed if piece[0] < at]
+            else:
+                self._rewrite_pages(at, data)
             apply(self.durable, at, data)
-        del self.pending[:covered]
-        self.done += covered
+
+    def fail(self, mark: int) -> None:
+        """A sync that covered so much has failed. Of a cut the journal takes care all the same."""
+        for at, data in self._covered(mark):
+            if data is None:
+                apply(self.durable, at, data)
+                self.doomed = [piece for piece in self.doomed if piece[0] < at]
+            else:
+                self.doomed += pieces(at, data, PAGE)
+
+    def _covered(self, mark: int) -> list[tuple[int, bytes | None]]:
+        covered = self.pending[: max(mark - self.done, 0)]
+        del self.pending[: len(covered)]
+        self.done += len(covered)
+        return covered
+
+    def _rewrite_pages(self, at: int, data: bytes) -> None:
+        """What was doomed on the same pages goes to the disk with what is written there now."""
+        touched = range(at // PAGE, (at + max(len(data), 1) - 1) // PAGE + 1)
+        for piece in [one for one in self.doomed if one[0] // PAGE in touched]:
+            apply(self.durable, *piece)
+            self.doomed.remove(piece)
 
     def seen(self) -> bytes:
         """What processes read."""
         found = bytearray(self.durable)
-        self._all(found, Random(0))
+        for at, data in [*self.doomed, *self.pending]:
+            apply(found, at, data)
         return bytes(found)
 
     def image(self, random: Random) -> bytes:
         """What may be left."""
         found = bytearray(self.durable)
+        for at, data in self.doomed:
+            if random.random() < 0.5:
+                apply(found, at, data)
         kinds = [self._all, self._nothing, self._beginning, self._sectors]
         if self.pending:
             random.choice(kinds)(found, random)
@@ -68,9 +102,9 @@ class File:
         if kept < len(self.pending):
             at, data = self.pending[kept]
             if data is not None:
-                whole = [piece for piece in sectors(at, data)]
-                for at, data in whole[: random.randrange(len(whole) + 1)]:
-                    apply(found, at, data)
+                whole = pieces(at, data)
+                for piece in whole[: random.randrange(len(whole) + 1)]:
+                    apply(found, *piece)
 
     def _sectors(self, found: bytearray, random: Random) -> None:
         """Each sector as it stood after any number of its writes."""
@@ -80,11 +114,11 @@ class File:
         size = max(len(found), *(at + len(data or b"") for at, data in self.pending))
         touched: dict[int, list[tuple[int, bytes]]] = {}
         for at, data in self.pending:
-            for piece in sectors(at, data or b""):
+            for piece in pieces(at, data or b""):
                 touched.setdefault(piece[0] // SECTOR, []).append(piece)
-        for pieces in touched.values():
-            for at, data in pieces[: random.randrange(len(pieces) + 1)]:
-                apply(found, at, data)
+        for wrote in touched.values():
+            for piece in wrote[: random.randrange(len(wrote) + 1)]:
+                apply(found, *piece)
         if random.random() < 0.5:
             found.extend(bytes(size - len(found)))
 
@@ -99,14 +133,14 @@ def apply(content: bytearray, at: int, data: bytes | None) -> None:
         content[at : at + len(data)] = data
 
 
-def sectors(at: int, data: bytes) -> list[tuple[int, bytes]]:
-    """A write in pieces, none of which reaches over the end of a sector."""
-    pieces, done = [], 0
+def pieces(at: int, data: bytes, size: int = SECTOR) -> list[tuple[int, bytes]]:
+    """A write in pieces, none of which reaches over the end of a sector, or of another size."""
+    found, done = [], 0
     while done < len(data):
-        room = SECTOR - (at + done) % SECTOR
-        pieces.append((at + done, data[done : done + room]))
+        room = size - (at + done) % size
+        found.append((at + done, data[done : done + room]))
         done += room
-    return pieces
+    return found
 
 
 class Naming:
@@ -151,6 +185,9 @@ class Folder:
             if not naming.durable:
                 rename(self.durable, naming)
                 naming.durable = True
+
+    def fail(self, mark: int) -> None:
+        """A sync of the folder has failed: its names are as unsure as before."""
 
     def image(self, random: Random, kept: "Kept") -> dict[str, "Node"]:
         found = dict(self.durable)
@@ -217,7 +254,7 @@ class Model:
                 self.syncs += 1
                 self.open[key].sync(self.syncing.pop(syncing))
             case "e":
-                del self.syncing[syncing]
+                self.open[key].fail(self.syncing.pop(syncing))
             case "r":
                 self._rename(line.first, line.second.decode())
             case "u":

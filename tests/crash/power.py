@@ -22,7 +22,7 @@ from server.store.protocol import Read
 from server.store.sqlite import open_store
 from tests.crash import truth
 from tests.crash.client import Device, Line, Photo, Told
-from tests.crash.disk import Disk, lines_of
+from tests.crash.disk import BROKEN, SYNCS, Disk, lines_of
 from tests.crash.images import Model
 from tests.crash.process import ROOT, Server
 from tests.crash.town import LEAD, PASSWORD, Enrolled
@@ -45,14 +45,20 @@ class Job(Struct):
     devices: list[Device]
     uploads: dict[str, bytes]
     server: Server
+    failing: bool = False
 
     @property
     def data(self) -> Path:
         return self.disk.under / "data"
 
 
-async def job(folder: Path, seed: int, module: Sequence[str] = ("server.cli",)) -> Job:
-    """Do it: a centre is made, serves, is killed, serves again and stops."""
+async def job(
+    folder: Path, seed: int, module: Sequence[str] = ("server.cli",), failing: bool = False
+) -> Job:
+    """Do it: a centre is made, serves, is killed, serves again and stops.
+
+    When it is `failing`, some syncs of its disk fail, once each.
+    """
     random = Random(seed)
     disk = Disk(folder / "disk", folder / "beside")
     town = await _made(disk, folder / "beside" / "town.json")
@@ -65,7 +71,7 @@ async def job(folder: Path, seed: int, module: Sequence[str] = ("server.cli",)) 
     devices = [Device(one, heard) for one in town]
     more, log = ("--centre-name", CALLED), folder / "beside" / "server.log"
     server = Server(disk.under / "data", disk.env, module, more, log)
-    done = Job(disk, town, devices, {}, server)
+    done = Job(disk, town, devices, {}, server, failing)
     async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
         line = Line(done.server, client)
         await done.server.start()
@@ -93,7 +99,9 @@ async def _busy(done: Job, line: Line, random: Random) -> None:
     async with asyncio.TaskGroup() as group:
         for device in done.devices:
             group.create_task(_speak(done, device, line, Random(random.random())))
-        group.create_task(_command(done, line))
+        if not done.failing:
+            group.create_task(_command(done, line))
+    done.disk.heal()
     await pulled(done.town[0], line)
 
 
@@ -101,7 +109,9 @@ async def _speak(done: Job, device: Device, line: Line, random: Random) -> None:
     for turn in range(ROUNDS):
         for _ in range(random.randint(1, 5)):
             device.say_something(random)
-        await line.empty(device)
+        if done.failing and not done.disk.failing:
+            done.disk.fail(BROKEN, at=random.randint(1, 9), on=SYNCS, times=1)
+        await line.empty(device, also=(507,) if done.failing else ())
         if turn % 6 == 0:
             await _photo(done, device, line, random.randbytes(random.randint(5_000, 60_000)))
 

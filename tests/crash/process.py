@@ -12,7 +12,7 @@ from server.serving import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)/desk")
-STARTED_S = 60
+STARTED_S = 120
 
 
 class Server:

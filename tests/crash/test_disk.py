@@ -122,7 +122,7 @@ KINDS = [(FULL, WRITES), (BROKEN, WRITES), (BROKEN, SYNCS)]
 NAMES = ["full", "broken at a write", "broken at a sync"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("error", "on"), KINDS, ids=NAMES)
 async def test_a_disk_that_fails_costs_no_word_and_no_restart(tmp_path, error, on):
     spread = SPREAD if on == WRITES else SYNCS_SPREAD

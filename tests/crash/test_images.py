@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.crash.disk import Line
-from tests.crash.images import SECTOR, File, Model, sectors
+from tests.crash.images import PAGE, SECTOR, File, Model, pieces
 
 UNDER = Path("/disk")
 ENOUGH = 100
@@ -33,6 +33,11 @@ class Written:
         self.syncs += 1
         self.take("b", fd, self.syncs)
         self.take("s", fd, self.syncs)
+
+    def fail_sync(self, fd):
+        self.syncs += 1
+        self.take("b", fd, self.syncs)
+        self.take("e", fd, self.syncs)
 
     def sync_folder(self, name=""):
         self.open(name, 99, os.O_RDONLY)
@@ -102,9 +107,35 @@ def test_what_is_written_while_a_sync_runs_is_not_covered_by_it(written, images)
 def test_a_sync_that_failed_covers_nothing(written, images):
     kept(written)
     written.write(3, 0, b"new")
-    written.take("b", 3, 7)
-    written.take("e", 3, 7)
+    written.fail_sync(3)
     assert {image["a"] for image in images()} == {b"old", b"new"}
+
+
+def test_no_later_sync_makes_up_for_one_that_failed(written, images):
+    kept(written)
+    written.write(3, 0, b"new")
+    written.fail_sync(3)
+    written.write(3, PAGE, b"far")
+    written.sync(3)
+    found = images()
+    assert {image["a"][:3] for image in found} == {b"old", b"new"}
+    assert {image["a"][PAGE:] for image in found} == {b"far"}
+
+
+def test_what_a_sync_failed_to_bring_is_brought_when_its_page_is_written_again(written, images):
+    kept(written)
+    written.write(3, 0, b"new")
+    written.fail_sync(3)
+    written.write(3, 1, b"E")
+    written.sync(3)
+    assert {image["a"] for image in images()} == {b"nEw"}
+
+
+def test_a_sync_of_a_folder_that_failed_keeps_no_name(written, images):
+    written.open("a", 3)
+    written.open("", 99, os.O_RDONLY)
+    written.fail_sync(99)
+    assert {tuple(image) for image in images()} == {(), ("a",)}
 
 
 def test_a_file_s_own_sync_does_not_keep_its_name(written, images):
@@ -198,8 +229,8 @@ def test_the_same_seed_makes_the_same_image(written, tmp_path):
 
 
 def test_a_write_is_cut_where_sectors_end():
-    pieces = sectors(SECTOR - 2, b"x" * (SECTOR + 5))
-    assert [(at, len(data)) for at, data in pieces] == [
+    found = pieces(SECTOR - 2, b"x" * (SECTOR + 5))
+    assert [(at, len(data)) for at, data in found] == [
         (SECTOR - 2, 2),
         (SECTOR, SECTOR),
         (2 * SECTOR, 3),

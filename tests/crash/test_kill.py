@@ -81,7 +81,7 @@ async def survives(folder: Path, kills: int, seed: int, env=None) -> str:
     return f"{kills} kills, {load.said} mutations in {took_s:.1f} s, {length} lines, {answers}"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_server_killed_under_load_keeps_all_it_answered_exactly_once(tmp_path):
     print(await survives(tmp_path / "data", 20, seed=1))
 

@@ -52,7 +52,7 @@ async def flat_out(folder: Path, more_ms: int) -> str:
     return f"+{more_ms} ms: {len(told) / took_s:.0f} mutations/s, {syncs} syncs for {len(told)}"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_with_slow_syncs_a_killed_server_keeps_all_it_answered_exactly_once(tmp_path):
     print(await flat_out(tmp_path / "as it is", 0))
     print(await flat_out(tmp_path / "slower", MORE_MS))

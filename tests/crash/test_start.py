@@ -14,7 +14,7 @@ CALLS = (1, 3, 6, 14, 40)
 NODE_KEY = Config(data=Path()).node_key.name
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @needs_recorder
 @pytest.mark.parametrize(
     ("error", "on"),

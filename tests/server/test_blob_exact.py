@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
 import os
 import sqlite3
@@ -185,6 +186,38 @@ async def test_a_server_killed_before_the_check_of_other_bytes_begins_again(worl
     Blobs(world.engine.config.blobs).append(blob.Upload(**doc), 0, bytes(SIZE))
     assert await standing(phone, location) == 0 and parts(world) == []
     assert (await send(phone, location, 0, PHOTO)).status_code == 204
+
+
+async def test_bytes_that_the_disk_did_not_take_are_taken_back(world, monkeypatch):
+    phone = await ready(world)
+    location = await begun(phone)
+    await send(phone, location, 0, PHOTO[:HALF])
+
+    def fail(handle):
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("server.blobs.os.fsync", fail)
+        assert (await send(phone, location, HALF, PHOTO[HALF:])).status_code == 507
+    assert parts(world) == [PHOTO[:HALF]] and await standing(phone, location) == HALF
+    assert (await send(phone, location, HALF, PHOTO[HALF:])).status_code == 204
+    assert (await asked(phone)).content == PHOTO
+
+
+async def test_what_a_killed_server_left_is_synced_before_anybody_is_told_of_it(world, monkeypatch):
+    phone = await ready(world)
+    location = await begun(phone)
+    (world.engine.config.blobs / "parts" / location[-36:]).write_bytes(PHOTO[:HALF])
+    synced, real = [], os.fsync
+
+    def count(handle):
+        synced.append(os.fstat(handle).st_size)
+        real(handle)
+
+    monkeypatch.setattr("server.blobs.os.fsync", count)
+    assert await standing(phone, location) == HALF and HALF in synced
+    before = len(synced)
+    assert await standing(phone, location) == HALF and len(synced) == before
 
 
 async def test_a_server_killed_after_the_record_drops_the_part_when_asked(world, monkeypatch):
