@@ -109,7 +109,7 @@ async def _speak(done: Job, device: Device, line: Line, random: Random) -> None:
     for turn in range(ROUNDS):
         for _ in range(random.randint(1, 5)):
             device.say_something(random)
-        if done.failing and not done.disk.failing:
+        if turn and done.failing and not done.disk.failing:
             done.disk.fail(BROKEN, at=random.randint(1, 9), on=SYNCS, times=1)
         await line.empty(device, also=(507,) if done.failing else ())
         if turn % 6 == 0:
