@@ -328,7 +328,7 @@ def note_photos(txn: Txn, row: Row) -> None:
 
     Each device has a list of its own for each photo: what one names crowds out nobody else's.
     """
-    for sha256 in sorted(_named_in(row))[:NAMED_MAX]:
+    for sha256 in sorted(named_in(row))[:NAMED_MAX]:
         whose = f"{sha256} {split_dot(row.dot)[0]}"
         named = txn.get(NAMES, whose) or {"rows": []}
         key = [row.entity, row.id]
@@ -344,7 +344,7 @@ def index_photos(txn: Txn) -> None:
             note_photos(txn, stored.row)
 
 
-def _named_in(row: Row) -> set[str]:
+def named_in(row: Row) -> set[str]:
     """The hashes that a row names, in words that were not applied too: nobody checked those."""
     if "photos" not in row.fields and "changes" not in row.fields:
         return set()
@@ -390,5 +390,5 @@ def _naming_rows(txn: Read, sha256: str, replicas: Iterable[str]) -> Iterator[Ro
         named = txn.get(NAMES, f"{sha256} {replica}") or {"rows": []}
         for entity, id in named["rows"]:
             for stored in txn.rows([(entity, id)]).values():
-                if sha256 in _named_in(stored.row):
+                if sha256 in named_in(stored.row):
                     yield stored.row

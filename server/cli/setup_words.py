@@ -86,6 +86,16 @@ COMMANDS = {
         "measure how fast it is, beside its peers",
     ),
     "emit": ("emit", "由 schema/ 生成文件", "write the files generated from schema/"),
+    "doctor": (
+        "doctor",
+        "体检：版本、设置、磁盘、时钟、证书、备份",
+        "examine versions, settings, disk, clock, certificate and backup",
+    ),
+    "verify": (
+        "verify",
+        "核对全部数据：哈希链、签名、摘要、照片",
+        "check all that is kept: hash chain, signatures, digests, photos",
+    ),
     "cert": ("cert", "证书:查看与续期", "certificate: show and renew"),
     "shots": ("shots", "生成说明文档的图片", "make the pictures of the README"),
 }

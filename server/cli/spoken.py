@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 import psycopg
+from msgspec import MsgspecError
 
 from schema.words import LANGUAGES, say
 from server.data_folder import Trouble, explained
 from server.routes.problems import is_disk_trouble
 from server.store.protocol import NewerDatabase, UnsafeSettings
+from server.store.wal import DamagedLog
 from server.tls import TlsError
 
 EXIT_TROUBLE = 2
@@ -47,7 +49,10 @@ def telling(folder: Path) -> Iterator[None]:
         raise Told(spoken("cli.trouble.store_down", "\n", reason=reason)) from error
     except NewerDatabase as error:
         raise Told(spoken("cli.trouble.newer", "\n", path=folder)) from error
-    except (sqlite3.DatabaseError, UnsafeSettings) as error:
+    except DamagedLog as error:
+        facts = {"path": error.path, "lost": error.lost}
+        raise Told(spoken("cli.trouble.wal", "\n", **facts)) from error
+    except (sqlite3.DatabaseError, UnsafeSettings, MsgspecError) as error:
         facts = {"path": folder, "reason": error}
         raise Told(spoken(f"cli.trouble.{_named(error)}", "\n", **facts)) from error
 

@@ -42,7 +42,7 @@ async def test_of_a_damaged_photo_not_a_byte_is_sent_and_why_is_said(phone, at):
         assert told.json()["zh"] and told.json()["en"]
 
 
-@pytest.mark.parametrize("left", [b"", PHOTO[:-1], PHOTO + b"\0"])
+@pytest.mark.parametrize("left", [b"", PHOTO[:-1], PHOTO + b"\0"], ids=["none", "less", "more"])
 async def test_a_photo_of_another_length_is_a_damaged_one(phone, left):
     blobs_of(phone).path(SHA).write_bytes(left)
     assert (await fetched(phone)).status_code == 503

@@ -1,0 +1,77 @@
+"""What stands: each row beside its digest, and each pair beside the sum of its rows."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from schema.entities import ENTITIES
+from schema.wire import Row
+from server.audit.finding import At, Finding, Flaw
+from server.blobs import named_in
+from server.store.inspect import MemberLine, PairLines, RowLine
+from sync.digest import as_signed, digest_of
+from sync.merge import Write
+from sync.rows import History, Key, Stored
+
+_rows = msgspec.json.Decoder(Row)
+_history: msgspec.json.Decoder[History] = msgspec.json.Decoder(dict[str, list[Write]])
+
+
+class Seen(Struct, frozen=True):
+    """A row that was looked at: what is wrong with it, and the photos that it names."""
+
+    findings: list[Finding]
+    photos: frozenset[str] = frozenset()
+
+
+def at_row(key: Key) -> At:
+    return {"entity": key[0], "id": key[1]}
+
+
+def look_at_row(line: RowLine) -> Seen:
+    """Compare a row's document with all that is kept beside it."""
+    at = at_row(line.key)
+    try:
+        row = _rows.decode(line.doc)
+        history = _history.decode(line.history) if line.history else {}
+    except (ValueError, RecursionError) as error:
+        return Seen([Finding(Flaw.ROW, at, str(error)[:200])])
+    found = []
+    if (row.entity, row.id) != line.key:
+        found.append(Finding(Flaw.ROW, at, f"{row.entity}/{row.id}"))
+    elif not row.removed and (why := _beside(row, line, history)):
+        found.append(Finding(Flaw.ROW, at, why))
+    if row.seq != line.seq:
+        found.append(Finding(Flaw.ROW_SEQ, at, f"{row.seq} ≠ {line.seq}"))
+    if as_signed(digest_of(row)) != line.digest or int(row.removed) != line.removed:
+        found.append(Finding(Flaw.DIGEST, at))
+    return Seen(found, frozenset(named_in(row)))
+
+
+def _beside(row: Row, line: RowLine, history: History) -> str:
+    """What is kept beside a living row and does not belong to it; "" when all does."""
+    if row.entity in ENTITIES and Stored(row).parent != line.parent:
+        return f"parent {line.parent}"
+    return "" if set(history) <= set(row.fields) else "history"
+
+
+def look_at_pair(scope: str, lane: int, lines: PairLines) -> Iterator[Finding]:
+    """Compare a pair's sum with its members, and each member with its row."""
+    at: At = {"scope": scope, "lane": lane}
+    sum = 0
+    for member in lines.members:
+        if why := _astray(member, lines.upto):
+            yield Finding(Flaw.MEMBER, {**at, **at_row(member.key)}, why)
+        sum += member.digest if isinstance(member.digest, int) else 0
+    if as_signed(sum) != lines.sum:
+        yield Finding(Flaw.SUM, at, f"{as_signed(sum)} ≠ {lines.sum}")
+
+
+def _astray(member: MemberLine, upto: int) -> str:
+    """Why a member cannot be where it says; "" when it can."""
+    if member.row_seq is None:
+        return "no row"
+    if not member.row_seq <= member.seq <= upto:
+        return f"{member.row_seq} ≤ {member.seq} ≤ {upto}"
+    return ""

@@ -1,0 +1,370 @@
+"""A look at a centre's database that changes nothing, beside a server or after trouble.
+
+Everything is read in slices of their own, so that no long look keeps the log of writes from being
+folded in. A record that cannot be read is told as such, and the look goes on behind it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from server.store.protocol import Head
+from sync.mutation import dot_of, split_dot
+from sync.rows import Key
+
+SLICE = 500
+BUSY_TIMEOUT_S = 10.0
+TICK_STEPS = 200_000
+"""So many steps of the database engine lie between two ticks of a long query."""
+
+LAST = "\U0010ffff"
+MISSING = -1
+"""What stands for a number that is none."""
+
+DISORDER = "keys out of order"
+
+K = TypeVar("K", int, Key)
+V = TypeVar("V")
+
+
+class Line(Struct, frozen=True):
+    """A line of the log as it is kept. `raw` is None for a later verdict and for purged words."""
+
+    seq: int
+    dot: str
+    hash: str
+    raw: bytes | None
+    verdict: str
+    code: str | None
+    chain: str
+
+
+class RowLine(Struct, frozen=True):
+    """A row as it is kept: the columns beside its document, and the document."""
+
+    key: Key
+    seq: int
+    parent: str | None
+    doc: str
+    history: str | None
+    digest: int
+    removed: int
+
+
+class MemberLine(Struct, frozen=True):
+    """A row's place in a pair, with what is kept of the row; `digest` None when there is no row."""
+
+    key: Key
+    seq: int
+    row_seq: int | None
+    digest: int | None
+
+
+class PairLines(Struct):
+    """What one (scope, lane) says its sum is, how far the log had come, and its members."""
+
+    sum: int
+    upto: int
+    members: Iterator[MemberLine]
+
+
+class SideLine(Struct, frozen=True):
+    """A record of the server's own."""
+
+    kind: str
+    key: str
+    doc: str
+
+
+class Unreadable(Struct, Generic[K], frozen=True):
+    """Something behind `after` cannot be read, and what the database says of it.
+
+    The look goes on behind `next`; it cannot when that is None.
+    """
+
+    after: K
+    next: K | None
+    why: str
+
+
+class Settings(Struct, frozen=True):
+    """What the database file and this connection answer."""
+
+    journal_mode: str
+    synchronous: int
+    schema: int
+
+
+def text_of(data: bytes) -> str:
+    """Text as it is kept; bytes that are no text show as escapes."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+class Inspector:
+    """One centre's database, opened to be read only. `centre` "" takes the one that it holds."""
+
+    def __init__(self, path: Path, centre: str = "") -> None:
+        self._db = _opened(path)
+        self._db.execute("PRAGMA query_only=1")
+        self._db.text_factory = text_of
+        self.centre = centre or self._only_centre()
+
+    def _only_centre(self) -> str:
+        for table in ("head", "log"):
+            with suppress(sqlite3.DatabaseError):
+                if line := self._db.execute(f"SELECT centre FROM {table} LIMIT 1").fetchone():
+                    return text(line[0])
+        return ""
+
+    def close(self) -> None:
+        self._db.close()
+
+    def settings(self) -> Settings:
+        """The settings that every connection of the server sets, on this one."""
+        self._db.execute("PRAGMA synchronous=FULL")
+        names = ("journal_mode", "synchronous", "user_version")
+        return Settings(*(self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names))
+
+    def integrity(self, tick: Callable[[], None]) -> list[str]:
+        """What the database finds wrong with itself; nothing when it is sound."""
+        with self._ticking(tick):
+            try:
+                found = [str(line[0]) for line in self._db.execute("PRAGMA integrity_check")]
+            except sqlite3.DatabaseError as error:
+                return [str(error)]
+        return [] if found == ["ok"] else found
+
+    @contextmanager
+    def _ticking(self, tick: Callable[[], None]) -> Iterator[None]:
+        self._db.set_progress_handler(tick, TICK_STEPS)
+        try:
+            yield
+        finally:
+            self._db.set_progress_handler(None, 0)
+
+    def head(self) -> tuple[Head | None, int]:
+        """The head, and the last seq that is in the log at the same moment."""
+        self._db.execute("BEGIN")
+        try:
+            query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head"
+            line = self._db.execute(f"{query} WHERE centre=?", (self.centre,)).fetchone()
+            last = self._db.execute(
+                "SELECT max(seq) FROM log WHERE centre=?", (self.centre,)
+            ).fetchone()[0]
+        finally:
+            self._db.execute("ROLLBACK")
+        return (_head(line) if line else None), number(last or 0)
+
+    def counts(self) -> dict[str, int]:
+        """How many records of each kind there are, about: a damaged index may tell too few."""
+        return {name: self._count(name) for name in ("row", "member", "side")}
+
+    def _count(self, table: str) -> int:
+        try:
+            query = f"SELECT count(*) FROM {table} WHERE centre=?"
+            return int(self._db.execute(query, (self.centre,)).fetchone()[0])
+        except sqlite3.DatabaseError:
+            return 0
+
+    def strangers(self) -> list[str]:
+        """The tables that hold records of another centre than this one."""
+        found = []
+        for table in ("head", "log", "row", "member", "digest", "side"):
+            query = f"SELECT 1 FROM {table} WHERE centre<>? LIMIT 1"
+            if self._db.execute(query, (self.centre,)).fetchone():
+                found.append(table)
+        return found
+
+    def lines(self, low: int, upto: int) -> Iterator[Line | Unreadable[int]]:
+        """The log above `low`, up to `upto`."""
+        query = f"{_LINE} WHERE centre=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?"
+
+        def fetch(after: int, limit: int) -> list[tuple[int, Line]]:
+            lines = self._db.execute(query, (self.centre, after, upto, limit)).fetchall()
+            return [(number(line[0]), _line(line)) for line in lines]
+
+        return walk(fetch, low, lambda after: after + 1 if after + 1 < upto else None)
+
+    def lines_of(self, dot: str) -> list[Line]:
+        """Every line of one mutation: its own, then those of later verdicts."""
+        query = f"{_LINE} WHERE centre=? AND replica=? AND lane=? AND n=? ORDER BY seq"
+        return [_line(line) for line in self._db.execute(query, (self.centre, *split_dot(dot)))]
+
+    def get(self, kind: str, key: str) -> str | None:
+        """A record of the server's own, as text."""
+        query = "SELECT doc FROM side WHERE centre=? AND kind=? AND key=?"
+        line = self._db.execute(query, (self.centre, kind, key)).fetchone()
+        return text(line[0]) if line else None
+
+    def side(self) -> Iterator[SideLine | Unreadable[Key]]:
+        """The server's own records, by kind and key."""
+        query = (
+            "SELECT kind, key, doc FROM side WHERE centre=? AND (kind, key)>(?, ?)"
+            " ORDER BY kind, key LIMIT ?"
+        )
+
+        def fetch(after: Key, limit: int) -> list[tuple[Key, SideLine]]:
+            lines = self._db.execute(query, (self.centre, *after, limit)).fetchall()
+            found = [SideLine(*map(text, line)) for line in lines]
+            return [((one.kind, one.key), one) for one in found]
+
+        return walk(fetch, ("", ""), lambda after: self._step("side", ("kind", "key"), after))
+
+    def rows(self) -> Iterator[RowLine | Unreadable[Key]]:
+        """All rows, by entity and id."""
+        query = (
+            "SELECT entity, id, seq, parent, doc, history, digest, removed FROM row"
+            " WHERE centre=? AND (entity, id)>(?, ?) ORDER BY entity, id LIMIT ?"
+        )
+
+        def fetch(after: Key, limit: int) -> list[tuple[Key, RowLine]]:
+            lines = self._db.execute(query, (self.centre, *after, limit)).fetchall()
+            return [(key_of(line), _row(line)) for line in lines]
+
+        return walk(fetch, ("", ""), lambda after: self._step("row", ("entity", "id"), after))
+
+    def _step(self, table: str, names: tuple[str, str], after: Key) -> Key | None:
+        """Past the record behind `after`: by its key alone, or to the next first part of a key."""
+        one, two = names
+        same = f"SELECT {one}, {two} FROM {table} WHERE centre=? AND ({one}, {two})>(?, ?)"
+        beyond = f"SELECT {one}, '' FROM {table} WHERE centre=? AND {one}>?"
+        ways: tuple[tuple[str, tuple[str, ...]], ...] = (
+            (f"{same} ORDER BY {one}, {two} LIMIT 1", after),
+            (f"{beyond} ORDER BY {one} LIMIT 1", after[:1]),
+        )
+        for query, values in ways:
+            try:
+                line = self._db.execute(query, (self.centre, *values)).fetchone()
+            except sqlite3.DatabaseError:
+                continue
+            if line is None or key_of(line) > after:
+                return key_of(line) if line else None
+        return None
+
+    def pairs(self) -> list[tuple[str, int]]:
+        """Every (scope, lane) that holds something or that a sum is kept of."""
+        query = (
+            "SELECT DISTINCT scope, lane FROM member WHERE centre=?1"
+            " UNION SELECT scope, lane FROM digest WHERE centre=?1 ORDER BY scope, lane"
+        )
+        lines = self._db.execute(query, (self.centre,))
+        return [(text(scope), number(lane)) for scope, lane in lines]
+
+    @contextmanager
+    def pair(self, scope: str, lane: int) -> Iterator[PairLines]:
+        """One pair as it was at one moment."""
+        of = (self.centre, scope, lane)
+        self._db.execute("BEGIN")
+        try:
+            line = self._db.execute(
+                "SELECT sum FROM digest WHERE centre=? AND scope=? AND lane=?", of
+            ).fetchone()
+            upto = self._db.execute("SELECT seq FROM head WHERE centre=?", of[:1]).fetchone()
+            lines = self._db.execute(
+                "SELECT m.entity, m.id, m.seq, r.seq, r.digest FROM member m"
+                " LEFT JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
+                " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.present<>0",
+                of,
+            )
+            members = (MemberLine(key_of(line), number(line[2]), *line[3:]) for line in lines)
+            yield PairLines(number(line[0] if line else 0), number(upto[0] if upto else 0), members)
+        finally:
+            self._db.execute("ROLLBACK")
+
+
+_LINE = "SELECT seq, replica, lane, n, hash, raw, verdict, code, chain FROM log"
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that reads only; in a folder where nothing may be written, too."""
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+    try:
+        return _probed(uri)
+    except sqlite3.OperationalError:
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return _probed(f"{uri}&immutable=1")
+
+
+def _probed(uri: str) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db
+
+
+def walk(
+    fetch: Callable[[K, int], list[tuple[K, V]]], first: K, step: Callable[[K], K | None]
+) -> Iterator[V | Unreadable[K]]:
+    """Everything behind `first`, a slice at a time; where one cannot be read, ever smaller ones.
+
+    `fetch` gives what follows a key, in order, with its keys; `step` the key of what cannot be
+    read behind one, and None where nobody can tell.
+    """
+    after, limit = first, SLICE
+    while True:
+        try:
+            found = fetch(after, limit)
+            if found and not found[-1][0] > after:
+                raise sqlite3.DatabaseError(DISORDER)
+        except sqlite3.DatabaseError as error:
+            if limit > 1:
+                limit = max(1, limit // 4)
+                continue
+            beyond = step(after)
+            yield Unreadable(after, beyond, str(error))
+            if beyond is None:
+                return
+            after, limit = beyond, SLICE
+            continue
+        if not found:
+            return
+        for _, one in found:
+            yield one
+        after, limit = found[-1][0], SLICE
+
+
+def number(value: Any) -> int:
+    """The number that is kept; `MISSING` where something else is."""
+    return value if isinstance(value, int) else MISSING
+
+
+def text(value: Any) -> str:
+    """The text that is kept; of something else, what it looks like."""
+    return value if isinstance(value, str) else repr(value)
+
+
+def key_of(line: Any) -> Key:
+    return text(line[0]), text(line[1])
+
+
+def _head(line: Any) -> Head:
+    centre, realm, epoch, seq, chain, floor, durable = line
+    told = (text(centre), text(realm), text(epoch), number(seq), text(chain))
+    return Head(*told, number(floor), number(durable))
+
+
+def _line(line: Any) -> Line:
+    seq, replica, lane, n, hash, raw, verdict, code, chain = line
+    dot = dot_of(text(replica), number(lane), number(n))
+    words = raw if raw is None or isinstance(raw, bytes) else repr(raw).encode()
+    kept = None if code is None else text(code)
+    return Line(number(seq), dot, text(hash), words, text(verdict), kept, text(chain))
+
+
+def _row(line: Any) -> RowLine:
+    _, _, seq, parent, doc, history, digest, removed = line
+    told = (None if parent is None else text(parent), text(doc))
+    past = None if history is None else text(history)
+    return RowLine(key_of(line), number(seq), *told, past, number(digest), number(removed))
