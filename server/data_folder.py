@@ -82,6 +82,21 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def is_locked(folder: Path) -> bool:
+    """True while a process holds the folder. Asking keeps nobody from it."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn what the file system refuses into a Trouble that says what to do."""

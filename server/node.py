@@ -94,12 +94,18 @@ def load_node(path: Path, replica: str) -> Node:
             serialization.NoEncryption(),
         )
         write_private(path, pem)
+    return Node(replica, read_key(path))
+
+
+def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The key in this file. Trouble `key` when it holds none."""
     try:
         loaded = serialization.load_pem_private_key(path.read_bytes(), None)
     except ValueError:
         raise Trouble("key", path=path) from None
-    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
-    return Node(replica, loaded)
+    if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        raise Trouble("key", path=path)
+    return loaded
 
 
 def note_key(txn: Txn, node: Node, fresh: Callable[[], str], shared: bool) -> Node:

@@ -27,6 +27,7 @@ class Flaw(StrEnum):
     DIGEST = "digest"
     MEMBER = "member"
     SUM = "sum"
+    CHECKSUM = "checksum"
     RECORD = "record"
     BLOB = "blob"
     BLOB_SIZE = "blob_size"

@@ -37,7 +37,7 @@ def look_at_row(line: RowLine) -> Seen:
         history = _history.decode(line.history) if line.history else {}
     except (ValueError, RecursionError) as error:
         return Seen([Finding(Flaw.ROW, at, str(error)[:200])])
-    found = []
+    found = [] if line.is_sound else [Finding(Flaw.CHECKSUM, at)]
     if (row.entity, row.id) != line.key:
         found.append(Finding(Flaw.ROW, at, f"{row.entity}/{row.id}"))
     elif not row.removed and (why := _beside(row, line, history)):
@@ -59,19 +59,23 @@ def _beside(row: Row, line: RowLine, history: History) -> str:
 def look_at_pair(scope: str, lane: int, lines: PairLines) -> Iterator[Finding]:
     """Compare a pair's sum with its members, and each member with its row."""
     at: At = {"scope": scope, "lane": lane}
-    sum = 0
+    sum = newest = 0
     for member in lines.members:
         if why := _astray(member, lines.upto):
             yield Finding(Flaw.MEMBER, {**at, **at_row(member.key)}, why)
-        sum += member.digest if isinstance(member.digest, int) else 0
+        sum += member.digest if member.present else 0
+        newest = max(newest, member.seq)
     if as_signed(sum) != lines.sum:
         yield Finding(Flaw.SUM, at, f"{as_signed(sum)} ≠ {lines.sum}")
+    if not newest <= lines.newest <= lines.upto:
+        yield Finding(Flaw.MEMBER, at, f"{newest} ≤ {lines.newest} ≤ {lines.upto}")
 
 
 def _astray(member: MemberLine, upto: int) -> str:
     """Why a member cannot be where it says; "" when it can."""
     if member.row_seq is None:
         return "no row"
-    if not member.row_seq <= member.seq <= upto:
-        return f"{member.row_seq} ≤ {member.seq} ≤ {upto}"
+    lowest = member.row_seq if member.present else 0
+    if not lowest <= member.seq <= upto:
+        return f"{lowest} ≤ {member.seq} ≤ {upto}"
     return ""

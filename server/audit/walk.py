@@ -189,6 +189,8 @@ class _Walker(_Files):
                 continue
             for finding in follows(chain, after, one):
                 self.sink(finding)
+            if not one.is_sound:
+                self.sink(Finding(Flaw.CHECKSUM, at_line(one)))
             chain, after = one.chain, one.seq
             self.looked.lines += 1
             with self.naming(at_line(one)):
@@ -296,8 +298,11 @@ class _Walker(_Files):
                 self._unreadable(one, ("kind", "key"))
                 continue
             self.looked.records += 1
-            if _object(one.doc) is None:
-                self.sink(Finding(Flaw.RECORD, {"kind": one.kind, "key": one.key}))
+            at: At = {"kind": one.kind, "key": one.key}
+            if not one.is_sound:
+                self.sink(Finding(Flaw.CHECKSUM, at))
+            elif _object(one.doc) is None:
+                self.sink(Finding(Flaw.RECORD, at))
             elif one.kind == "blob" and not self._lies_here(one.key):
                 self.sink(Finding(Flaw.BLOB_LOST, {"photo": one.key}))
             self.progress("side", self.looked.records, total)

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
+from zlib import crc32
 
 from msgspec import Struct
 
+from server.store.commit import line_crc, row_crc
 from server.store.protocol import Head
 from sync.mutation import dot_of, split_dot
 from sync.rows import Key
@@ -33,7 +35,10 @@ V = TypeVar("V")
 
 
 class Line(Struct, frozen=True):
-    """A line of the log as it is kept. `raw` is None for a later verdict and for purged words."""
+    """A line of the log as it is kept. `raw` is None for a later verdict and for purged words.
+
+    `is_sound` says whether what is told of it again has its checksum.
+    """
 
     seq: int
     dot: str
@@ -42,43 +47,52 @@ class Line(Struct, frozen=True):
     verdict: str
     code: str | None
     chain: str
+    is_sound: bool = True
 
 
 class RowLine(Struct, frozen=True):
-    """A row as it is kept: the columns beside its document, and the document."""
+    """A row as it is kept: the columns beside its document, and the document.
+
+    `is_sound` says whether document and history have their checksum.
+    """
 
     key: Key
     seq: int
     parent: str | None
-    doc: str
-    history: str | None
+    doc: bytes
+    history: bytes | None
     digest: int
     removed: int
+    is_sound: bool
 
 
 class MemberLine(Struct, frozen=True):
-    """A row's place in a pair, with what is kept of the row; `digest` None when there is no row."""
+    """A row's place in a pair, with what is kept of the row; `row_seq` None when there is none."""
 
     key: Key
     seq: int
     row_seq: int | None
-    digest: int | None
+    digest: int
+    present: bool
 
 
 class PairLines(Struct):
-    """What one (scope, lane) says its sum is, how far the log had come, and its members."""
+    """What one (scope, lane) says its sum and its newest seq are, how far the log had come, and
+    its members."""
 
     sum: int
+    newest: int
     upto: int
     members: Iterator[MemberLine]
 
 
 class SideLine(Struct, frozen=True):
-    """A record of the server's own."""
+    """A record of the server's own, and whether it has its checksum."""
 
     kind: str
     key: str
     doc: str
+    is_sound: bool
 
 
 class Unreadable(Struct, Generic[K], frozen=True):
@@ -160,6 +174,12 @@ class Inspector:
             self._db.execute("ROLLBACK")
         return (_head(line) if line else None), number(last or 0)
 
+    def newest_ms(self) -> int:
+        """When the newest line of the log came; 0 while there is none."""
+        query = "SELECT received FROM log WHERE centre=? ORDER BY seq DESC LIMIT 1"
+        line = self._db.execute(query, (self.centre,)).fetchone()
+        return number(line[0]) if line else 0
+
     def counts(self) -> dict[str, int]:
         """How many records of each kind there are, about: a damaged index may tell too few."""
         return {name: self._count(name) for name in ("row", "member", "side")}
@@ -174,7 +194,7 @@ class Inspector:
     def strangers(self) -> list[str]:
         """The tables that hold records of another centre than this one."""
         found = []
-        for table in ("head", "log", "row", "member", "digest", "side"):
+        for table in ("head", "log", "row", "scope", "member", "pair", "side"):
             query = f"SELECT 1 FROM {table} WHERE centre<>? LIMIT 1"
             if self._db.execute(query, (self.centre,)).fetchone():
                 found.append(table)
@@ -204,22 +224,22 @@ class Inspector:
     def side(self) -> Iterator[SideLine | Unreadable[Key]]:
         """The server's own records, by kind and key."""
         query = (
-            "SELECT kind, key, doc FROM side WHERE centre=? AND (kind, key)>(?, ?)"
-            " ORDER BY kind, key LIMIT ?"
+            "SELECT kind, key, CAST(doc AS BLOB), crc FROM side"
+            " WHERE centre=? AND (kind, key)>(?, ?) ORDER BY kind, key LIMIT ?"
         )
 
         def fetch(after: Key, limit: int) -> list[tuple[Key, SideLine]]:
             lines = self._db.execute(query, (self.centre, *after, limit)).fetchall()
-            found = [SideLine(*map(text, line)) for line in lines]
-            return [((one.kind, one.key), one) for one in found]
+            return [(key_of(line), _side(line)) for line in lines]
 
         return walk(fetch, ("", ""), lambda after: self._step("side", ("kind", "key"), after))
 
     def rows(self) -> Iterator[RowLine | Unreadable[Key]]:
-        """All rows, by entity and id."""
+        """All rows that have come, by entity and id."""
         query = (
-            "SELECT entity, id, seq, parent, doc, history, digest, removed FROM row"
-            " WHERE centre=? AND (entity, id)>(?, ?) ORDER BY entity, id LIMIT ?"
+            "SELECT entity, id, seq, parent, CAST(doc AS BLOB), CAST(history AS BLOB), digest,"
+            " removed, crc FROM row WHERE centre=? AND (entity, id)>(?, ?) AND doc IS NOT NULL"
+            " ORDER BY entity, id LIMIT ?"
         )
 
         def fetch(after: Key, limit: int) -> list[tuple[Key, RowLine]]:
@@ -249,8 +269,9 @@ class Inspector:
     def pairs(self) -> list[tuple[str, int]]:
         """Every (scope, lane) that holds something or that a sum is kept of."""
         query = (
-            "SELECT DISTINCT scope, lane FROM member WHERE centre=?1"
-            " UNION SELECT scope, lane FROM digest WHERE centre=?1 ORDER BY scope, lane"
+            "SELECT s.name, m.lane FROM member m JOIN scope s ON s.no=m.scope WHERE m.centre=?1"
+            " UNION SELECT s.name, p.lane FROM pair p JOIN scope s ON s.no=p.scope"
+            " WHERE p.centre=?1 ORDER BY 1, 2"
         )
         lines = self._db.execute(query, (self.centre,))
         return [(text(scope), number(lane)) for scope, lane in lines]
@@ -258,26 +279,26 @@ class Inspector:
     @contextmanager
     def pair(self, scope: str, lane: int) -> Iterator[PairLines]:
         """One pair as it was at one moment."""
-        of = (self.centre, scope, lane)
         self._db.execute("BEGIN")
         try:
-            line = self._db.execute(
-                "SELECT sum FROM digest WHERE centre=? AND scope=? AND lane=?", of
-            ).fetchone()
-            upto = self._db.execute("SELECT seq FROM head WHERE centre=?", of[:1]).fetchone()
+            upto = self._db.execute("SELECT seq FROM head WHERE centre=?", (self.centre,))
+            end = number((upto.fetchone() or (0,))[0])
+            query = "SELECT no FROM scope WHERE centre=? AND name=?"
+            no = self._db.execute(query, (self.centre, scope)).fetchone() or (MISSING,)
+            of = (no[0], lane)
+            query = "SELECT sum, seq FROM pair WHERE scope=? AND lane=?"
+            sum, newest = self._db.execute(query, of).fetchone() or (0, 0)
             lines = self._db.execute(
-                "SELECT m.entity, m.id, m.seq, r.seq, r.digest FROM member m"
-                " LEFT JOIN row r ON r.centre=m.centre AND r.entity=m.entity AND r.id=m.id"
-                " WHERE m.centre=? AND m.scope=? AND m.lane=? AND m.present<>0",
+                "SELECT r.entity, r.id, m.seq, r.seq, r.digest, m.present FROM member m"
+                " LEFT JOIN row r ON r.no=m.row WHERE m.scope=? AND m.lane=?",
                 of,
             )
-            members = (MemberLine(key_of(line), number(line[2]), *line[3:]) for line in lines)
-            yield PairLines(number(line[0] if line else 0), number(upto[0] if upto else 0), members)
+            yield PairLines(number(sum), number(newest), end, map(_member, lines))
         finally:
             self._db.execute("ROLLBACK")
 
 
-_LINE = "SELECT seq, replica, lane, n, hash, raw, verdict, code, chain FROM log"
+_LINE = "SELECT seq, replica, lane, n, hash, raw, verdict, code, chain, detail, tags, crc FROM log"
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -356,15 +377,29 @@ def _head(line: Any) -> Head:
 
 
 def _line(line: Any) -> Line:
-    seq, replica, lane, n, hash, raw, verdict, code, chain = line
+    seq, replica, lane, n, hash, raw, verdict, code, chain, *rest = line
     dot = dot_of(text(replica), number(lane), number(n))
     words = raw if raw is None or isinstance(raw, bytes) else repr(raw).encode()
+    detail, tags, crc = rest
+    told = (hash, verdict, code, detail, tags)
+    is_sound = line_crc(seq, dot, told) == crc
     kept = None if code is None else text(code)
-    return Line(number(seq), dot, text(hash), words, text(verdict), kept, text(chain))
+    return Line(number(seq), dot, text(hash), words, text(verdict), kept, text(chain), is_sound)
 
 
 def _row(line: Any) -> RowLine:
-    _, _, seq, parent, doc, history, digest, removed = line
-    told = (None if parent is None else text(parent), text(doc))
-    past = None if history is None else text(history)
-    return RowLine(key_of(line), number(seq), *told, past, number(digest), number(removed))
+    _, _, seq, parent, doc, history, digest, removed, crc = line
+    above = None if parent is None else text(parent)
+    told = (above, doc, history, number(digest), number(removed))
+    return RowLine(key_of(line), number(seq), *told, row_crc(doc, history) == crc)
+
+
+def _side(line: Any) -> SideLine:
+    kind, key, doc, crc = line
+    return SideLine(text(kind), text(key), text_of(doc or b""), crc32(doc or b"") == crc)
+
+
+def _member(line: Any) -> MemberLine:
+    _, _, seq, row_seq, digest, present = line
+    stands = None if row_seq is None else number(row_seq)
+    return MemberLine(key_of(line), number(seq), stands, number(digest or 0), bool(present))

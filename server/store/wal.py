@@ -16,7 +16,8 @@ from msgspec import Struct
 LITTLE, BIG = 0x377F0682, 0x377F0683
 HEADER_BYTES, FRAME_BYTES = 32, 24
 PAGE_SIZES = tuple(1 << bits for bits in range(9, 17))
-SALTS_BITS_MAX = 1
+MAGIC_BEGINS = LITTLE.to_bytes(4)[:3]
+BITS_MAX = 1
 """A header with one flipped bit is still that of its frames; salts are random otherwise."""
 
 Sums = tuple[int, int]
@@ -107,8 +108,8 @@ def _header(file: BinaryIO) -> _Header | None:
     if is_sound:
         return _Header(order, page_bytes, salts, (sums[0], sums[1]), True)
     first = file.read(FRAME_BYTES)
-    file.seek(HEADER_BYTES)
-    if len(first) < FRAME_BYTES or _bits_between(first[8:16], salts) > SALTS_BITS_MAX:
+    is_one = _bits_between(raw[:3], MAGIC_BEGINS) <= BITS_MAX
+    if len(first) < FRAME_BYTES or _bits_between(first[8:16], salts) > BITS_MAX or not is_one:
         return None
     page_bytes = _page_bytes(file, first[8:16])
     return _Header("<", page_bytes, first[8:16], (sums[0], sums[1]), False)

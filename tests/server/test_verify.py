@@ -5,6 +5,7 @@ import json
 import sqlite3
 from random import Random
 from string import Formatter
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -17,8 +18,9 @@ from server.audit.words import chain_after
 from server.blobs import Blobs
 from server.cli.verify import SHOWN_MAX, command
 from server.config import Config
-from server.data_folder import Settings, locked, write_private
+from server.data_folder import Settings, locked
 from server.node import public_key, verifies
+from server.store.commit import line_crc, row_crc
 from server.store.inspect import Inspector, Unreadable, walk
 from sync.mutation import decode_mutation, hash_of, signing_bytes
 from tests.crash.kept import kept, photos
@@ -76,7 +78,15 @@ def told(folder, *options):
 def test_a_changed_verdict_breaks_the_chain_at_its_line(folder):
     alter(folder, "UPDATE log SET verdict='refused' WHERE seq=20")
     line = lines_of(folder)[19]
-    assert found_in(folder) == [(Flaw.CHAIN, {"seq": 20, "dot": line.dot})]
+    at = {"seq": 20, "dot": line.dot}
+    assert found_in(folder) == [(Flaw.CHAIN, at), (Flaw.CHECKSUM, at)]
+
+
+@pytest.mark.parametrize("column", ["detail", "tags"])
+def test_what_is_told_of_a_line_again_has_a_checksum(folder, column):
+    alter(folder, f"UPDATE log SET {column}='x' WHERE seq=20")
+    line = lines_of(folder)[19]
+    assert found_in(folder) == [(Flaw.CHECKSUM, {"seq": 20, "dot": line.dot})]
 
 
 def test_a_deleted_line_is_named_by_its_seq(folder):
@@ -88,8 +98,7 @@ def test_a_log_whose_last_line_was_cut_off_does_not_match_its_head(folder):
     last = lines_of(folder)[-1]
     alter(folder, "DELETE FROM log WHERE seq=?", last.seq)
     assert Flaw.HEAD in flaws(folder)
-    head = "UPDATE head SET seq=seq-1"
-    alter(folder, head)
+    alter(folder, "UPDATE head SET seq=seq-1")
     assert (Flaw.HEAD, {"seq": last.seq - 1}) in found_in(folder)
 
 
@@ -181,9 +190,10 @@ def test_a_later_verdict_of_the_same_mutation_is_no_line_too_many(folder):
     alter(
         folder,
         "INSERT INTO log SELECT centre, ?, replica, lane, n, hash, NULL, 'merged', code, detail,"
-        " received, ?, tags FROM log WHERE seq=?",
+        " received, ?, tags, ? FROM log WHERE seq=?",
         later.seq,
         chain,
+        line_crc(later.seq, first.dot, (first.hash, "merged", first.code, None, None)),
         first.seq,
     )
     alter(folder, "UPDATE head SET seq=?, chain=?", later.seq, chain)
@@ -198,7 +208,20 @@ HERE = {"entity": "contact", "id": "c-7"}
 
 def test_a_row_whose_words_were_changed_does_not_match_its_digest(folder):
     alter(folder, f"UPDATE row SET doc=replace(doc, 'head', 'hand') WHERE {ROW}")
+    assert found_in(folder) == [(Flaw.CHECKSUM, HERE), (Flaw.DIGEST, HERE)]
+
+
+def test_a_checksum_made_to_fit_does_not_make_the_digest_fit(folder):
+    row = alter(folder, f"UPDATE row SET doc=replace(doc, 'head', 'hand') WHERE {ROW}")
+    doc, history = (one.encode() if one else None for one in row[6:8])
+    alter(folder, f"UPDATE row SET crc=? WHERE {ROW}", row_crc(doc, history))
     assert found_in(folder) == [(Flaw.DIGEST, HERE)]
+
+
+def test_the_history_of_a_row_has_a_checksum(folder):
+    alter(folder, "UPDATE row SET history=replace(history, '示例', '篡改') WHERE id='c1'")
+    at = {"entity": "contact", "id": "c1"}
+    assert found_in(folder) == [(Flaw.CHECKSUM, at)]
 
 
 def test_a_digest_made_to_fit_does_not_match_the_sum_of_its_scope(folder):
@@ -226,25 +249,41 @@ def test_a_row_of_another_seq_than_it_says_is_named(folder):
     assert found_in(folder) == [(Flaw.ROW_SEQ, HERE)]
 
 
-def test_a_member_that_is_gone_or_out_of_place_is_missed(folder, centre, tmp_path):
-    alter(folder, f"DELETE FROM member WHERE {ROW}")
-    assert flaws(folder) == {Flaw.SUM}
-    for change in ("seq=seq-1", "seq=seq+100000"):
-        other = copied(centre.closed, tmp_path / "other")
-        alter(other, f"UPDATE member SET {change} WHERE {ROW}")
-        assert flaws(other) == {Flaw.MEMBER}
-    alter(folder, f"DELETE FROM row WHERE {ROW.replace('c-7', 'c-9')}")
-    assert Flaw.MEMBER in flaws(folder)
+MEMBER = f"row=(SELECT no FROM row WHERE {ROW})"
+PAIR = "lane=1 AND scope=(SELECT no FROM scope WHERE name='unit/u1')"
+U1 = {"scope": "unit/u1", "lane": 1}
 
 
-def test_a_changed_sum_is_named_by_scope_and_lane(folder):
-    line = alter(folder, "UPDATE digest SET sum=sum+1 WHERE scope='unit/u1' AND lane=1")
-    assert found_in(folder) == [(Flaw.SUM, {"scope": line[1], "lane": line[2]})]
+@pytest.mark.parametrize(
+    ("query", "flaw"),
+    [
+        (f"DELETE FROM member WHERE {MEMBER}", Flaw.SUM),
+        (f"UPDATE member SET present=0 WHERE {MEMBER}", Flaw.SUM),
+        (f"UPDATE member SET seq=seq-1 WHERE {MEMBER}", Flaw.MEMBER),
+        (f"UPDATE member SET seq=seq+100000 WHERE {MEMBER}", Flaw.MEMBER),
+        (f"DELETE FROM row WHERE {ROW}", Flaw.MEMBER),
+    ],
+)
+def test_a_member_that_is_gone_or_out_of_place_is_missed(folder, query, flaw):
+    alter(folder, query)
+    assert flaw in flaws(folder)
 
 
-def test_a_record_of_the_server_s_own_that_is_none_is_named(folder):
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [("sum=sum+1", Flaw.SUM), ("seq=seq-1", Flaw.MEMBER), ("seq=seq+100000", Flaw.MEMBER)],
+)
+def test_what_is_kept_of_a_pair_is_named_by_scope_and_lane(folder, change, flaw):
+    alter(folder, f"UPDATE pair SET {change} WHERE {PAIR}")
+    assert found_in(folder) == [(flaw, U1)]
+
+
+def test_a_record_of_the_server_s_own_that_was_altered_is_named(folder):
     alter(folder, "UPDATE side SET doc='x' WHERE kind='node' AND key='self'")
-    assert found_in(folder) == [(Flaw.RECORD, {"kind": "node", "key": "self"})]
+    here = {"kind": "node", "key": "self"}
+    assert found_in(folder) == [(Flaw.CHECKSUM, here)]
+    alter(folder, "UPDATE side SET crc=? WHERE kind='node' AND key='self'", crc32(b"x"))
+    assert found_in(folder) == [(Flaw.RECORD, here)]
 
 
 def test_records_of_another_centre_are_named_by_their_table(folder):
@@ -253,9 +292,10 @@ def test_records_of_another_centre_are_named_by_their_table(folder):
 
 
 def test_the_folder_s_settings_say_which_centre_is_meant(folder):
-    write_private(folder / "settings.json", Settings("centre", "示例"))
+    settings = folder / "settings.json"
+    settings.write_bytes(msgspec.json.encode(Settings("centre", "示例")))
     assert named(folder) == []
-    write_private(folder / "settings.json", Settings("north", "示例"))
+    settings.write_bytes(msgspec.json.encode(Settings("north", "示例")))
     assert Flaw.OTHER_CENTRE in flaws(folder)
 
 
@@ -271,10 +311,13 @@ def test_a_photo_is_compared_with_its_name_and_with_what_was_noted(folder):
         "UPDATE side SET doc=replace(doc, '5000', '5001') WHERE kind='blob' AND key=?",
         PHOTO,
     )
-    assert [flaw for flaw, _ in found_in(folder)] == [Flaw.BLOB_SIZE]
+    assert flaws(folder) == {Flaw.CHECKSUM, Flaw.BLOB_SIZE}
     path.write_bytes(path.read_bytes()[:-1])
-    assert found_in(folder) == [(Flaw.BLOB, {"file": path.relative_to(folder).as_posix()})]
-    path.unlink()
+    assert (Flaw.BLOB, {"file": path.relative_to(folder).as_posix()}) in found_in(folder)
+
+
+def test_a_photo_that_was_here_and_is_not_is_lost(folder):
+    Blobs(folder / "blobs").path(PHOTO).unlink()
     assert found_in(folder) == [(Flaw.BLOB_LOST, {"photo": PHOTO})]
 
 
