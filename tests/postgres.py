@@ -64,6 +64,7 @@ def _made(folder: Path, password: str) -> Path:
     _give(secret)
     command = [str(programs() / "initdb"), "-D", str(data), "-U", USER, "--auth=scram-sha-256"]
     command += [f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+    command.append("--no-sync")  # What is there before the first start may be lost.
     told = subprocess.run(command, capture_output=True, text=True, cwd="/", **_as_owner())
     if told.returncode:
         raise NoPostgres(told.stderr.strip()[-500:])

@@ -80,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
         "--only", action="append", choices=tuple(FIGURES), metavar="NAME", help="only this figure"
     )
     found.add_argument(
-        "--large", type=_many, metavar="N", help="mutations in the large log (10,000,000)"
+        "--large",
+        type=_many,
+        metavar="N",
+        help="mutations in the large log (2,000,000; the bar asks for 10,000,000)",
     )
     found.add_argument(
         "--report",

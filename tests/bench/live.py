@@ -27,7 +27,10 @@ from tests.bench.harness import Bench, BenchFailed, Samples, percentile, plain, 
 from tests.bench.writer import Writer
 
 FANOUT = ("fanout_vs_raw",)
-SOCKETS = ("sockets", "kib_per_socket")
+SOCKETS = ("sockets", "kib_per_socket", "kib_per_socket_tls")
+TLS_SHARE = 5
+"""One in so many is measured with TLS in the process as well."""
+
 LISTENERS_ASKED = 5_000
 SOCKETS_ASKED = 10_000
 EACH_CROWD = 2_500
@@ -76,7 +79,7 @@ async def _told(process: asyncio.subprocess.Process) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def crowd(port: int, hellos: Sequence[str]) -> AsyncIterator[Crowd]:
+async def crowd(port: int, hellos: Sequence[str], tls: bool = False) -> AsyncIterator[Crowd]:
     """A socket for each hello, in processes beside this one."""
     processes: list[asyncio.subprocess.Process] = []
     try:
@@ -90,7 +93,8 @@ async def crowd(port: int, hellos: Sequence[str]) -> AsyncIterator[Crowd]:
             )
             processes.append(process)
             source = f"127.0.0.{2 + number}"
-            asked = {"port": port, "source": source, "hellos": hellos[at : at + EACH_CROWD]}
+            some = hellos[at : at + EACH_CROWD]
+            asked = {"port": port, "source": source, "hellos": some, "tls": tls}
             assert process.stdin
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             await _told(process)
@@ -133,7 +137,7 @@ async def fanout(bench: Bench) -> None:
             found = await bench.interleaved("fan-out", {"bare": tell, "order": order})
     said = {side: Samples(side, "ms", values) for side, values in found.items()}
     note = FANOUT_NOTE
-    small = "" if count >= LISTENERS_ASKED else f"{count} sockets"
+    small = "" if count >= LISTENERS_ASKED else f"{count:,} sockets"
     bench.found(ratio("fanout_vs_raw", said["order"], said["bare"], note, small))
 
 
@@ -189,20 +193,32 @@ async def bare(folder: Path) -> AsyncIterator[int]:
 
 async def sockets(bench: Bench) -> None:
     """How many devices stay on the line, and the memory that each takes."""
-    count = bench.sizes.sockets
+    count, idle_s = bench.sizes.sockets, bench.sizes.idle_s
     made = await crowded(bench.folder / "sockets", count)
-    async with served(made.folder) as at:
-        before = rss_kib(at.pid)
-        async with crowd(at.port, [hello_of(one) for one in made.writers]) as ours:
-            await asyncio.sleep(bench.sizes.idle_s)
-            alive = sum(int(str(one["alive"])) for one in await ours.ask("alive"))
-            grown = (rss_kib(at.pid) - before) / count
-    small = "" if count >= SOCKETS_ASKED else f"{count} sockets"
-    note = f"{count} phones of {UNITS} units, idle for {bench.sizes.idle_s} s, without TLS"
+    small = "" if count >= SOCKETS_ASKED else f"{count:,} sockets"
+    note = f"{count:,} phones of {UNITS} units, idle for {idle_s} s"
+    bench.told("sockets", 0, 2)
+    alive, grown = await _held(made, count, idle_s, tls=False)
     bench.found(
         plain("sockets", Samples("alive", "", [float(alive)]), note, small),
         plain("kib_per_socket", Samples("grown", "KiB", [grown]), note, small),
     )
+    if bench.wants("kib_per_socket_tls"):
+        bench.told("sockets with TLS", 1, 2)
+        some = max(1, count // TLS_SHARE)
+        _, grown = await _held(made, some, idle_s, tls=True)
+        note = f"{some:,} of these phones, TLS in the same process"
+        bench.found(plain("kib_per_socket_tls", Samples("grown", "KiB", [grown]), note))
+
+
+async def _held(made: Made, count: int, idle_s: int, tls: bool) -> tuple[int, float]:
+    """So many sockets that idle: how many are left, and the KiB that each costs the server."""
+    async with served(made.folder, tls) as at:
+        before, hellos = rss_kib(at.pid), [hello_of(one) for one in made.writers[:count]]
+        async with crowd(at.tls_port if tls else at.port, hellos, tls) as ours:
+            await asyncio.sleep(idle_s)
+            alive = sum(int(str(one["alive"])) for one in await ours.ask("alive"))
+            return alive, (rss_kib(at.pid) - before) / count
 
 
 def rss_kib(pid: int) -> int:
