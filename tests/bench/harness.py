@@ -29,6 +29,10 @@ class Sizes(Struct, frozen=True):
     listeners: int = 5_000
     """Sockets that hear of an order."""
 
+    silence_s: int = 61
+    """How long nobody was told anything before an order, as is usual: after a minute the server
+    looks up again whether a socket may still be there."""
+
     sockets: int = 10_000
     idle_s: int = 45
     """Sockets that idle, and for how long: the server pings them every 20 s."""
@@ -52,6 +56,7 @@ QUICK = Sizes(
     batches=6,
     singles=10,
     listeners=1_000,
+    silence_s=0,
     sockets=1_000,
     idle_s=5,
     herd=20,

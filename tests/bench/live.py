@@ -123,6 +123,7 @@ async def fanout(bench: Bench) -> None:
             teller = await _teller(port)
 
             async def order() -> float:
+                await asyncio.sleep(bench.sizes.silence_s)
                 await ours.ask("forget")
                 sent = time.monotonic()
                 await _issued(dispatcher, made)
@@ -136,7 +137,7 @@ async def fanout(bench: Bench) -> None:
 
             found = await bench.interleaved("fan-out", {"bare": tell, "order": order})
     said = {side: Samples(side, "ms", values) for side, values in found.items()}
-    note = FANOUT_NOTE
+    note = f"{FANOUT_NOTE}; {bench.sizes.silence_s} s after they heard anything"
     small = "" if count >= LISTENERS_ASKED else f"{count:,} sockets"
     bench.found(ratio("fanout_vs_raw", said["order"], said["bare"], note, small))
 
