@@ -44,6 +44,7 @@ MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = (
 
 
 EXIT_MISSED, EXIT_FAILED = 1, 2
+STOPPED = "stopped by hand"
 
 
 def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | None = None) -> int:
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
     with tempfile.TemporaryDirectory(prefix="bench-", dir=base) as scratch:
         Path(scratch).chmod(0o711)  # PostgreSQL has a folder in it, and a user of its own.
         report = measure(options, sizes, Path(scratch), console)
-    folder = options.report or ROOT / ("var/bench" if options.quick or options.only else "docs")
+    part = options.quick or options.only or report.failed
+    folder = options.report or ROOT / ("var/bench" if part else "docs")
     page = write_page(report, folder, said(options))
     for what, why in report.failed.items():
         console.print(f"未能测得 · not measured: {what}: {why}", style="red")
@@ -131,7 +133,7 @@ def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: C
 
         bench = Bench(scratch, sizes, options.peers, wanted, told, shown)
         for measurement, names in MEASUREMENTS:
-            if bench.wants(*names):
+            if bench.wants(*names) and STOPPED not in bench.failed:
                 attempt(measurement, bench)
     mode = "quick" if options.quick else "full"
     at, seconds = began.isoformat(timespec="seconds"), time.monotonic() - clock
@@ -139,9 +141,14 @@ def measure(options: argparse.Namespace, sizes: Sizes, scratch: Path, console: C
 
 
 def attempt(measurement: Measurement, bench: Bench) -> None:
-    """Measure; what goes wrong is kept under its name, and what lies in the folder goes."""
+    """Measure; what goes wrong is kept under its name, and what lies in the folder goes.
+
+    Whoever stops the run keeps what was measured before.
+    """
     try:
         run(measurement(bench))
+    except KeyboardInterrupt:
+        bench.failed[STOPPED] = measurement.__name__
     except TROUBLE as error:
         bench.failed[measurement.__name__] = f"{type(error).__name__}: {error}"
     for path in bench.folder.iterdir():

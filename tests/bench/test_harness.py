@@ -210,6 +210,17 @@ def test_what_cannot_be_measured_is_named_and_the_rest_goes_on(tmp_path):
     assert "**not measured**: broken: BenchFailed: it did not answer" in text
 
 
+def test_whoever_stops_the_run_keeps_what_was_measured(tmp_path):
+    async def long(bench):
+        bench.found(plain("sockets", Samples("alive", "", [1.0])))
+        raise KeyboardInterrupt
+
+    bench = Bench(tmp_path, QUICK, False, frozenset(FIGURES), lambda *_: None, lambda _: None)
+    attempt(long, bench)
+    assert bench.failed == {"stopped by hand": "long"}
+    assert [one.name for one in bench.results] == ["sockets"]
+
+
 async def test_a_peer_that_does_not_start_is_named_and_the_others_take_part(tmp_path, monkeypatch):
     @asynccontextmanager
     async def absent(folder):
