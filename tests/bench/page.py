@@ -56,7 +56,9 @@ def head(report: Report, options: str) -> str:
     missed = [one.name for one in report.missed]
     names = ", ".join(f"`{name}`" for name in missed)
     chinese = f"本次测得 {len(report.results)} 项:{len(met)} 项达标,{len(missed)} 项未达标"
-    english = f"{len(report.results)} figures measured: {len(met)} bars met, {len(missed)} missed"
+    english = (
+        f"Figures measured: {len(report.results)}; bars met: {len(met)}, missed: {len(missed)}"
+    )
     return _HEAD.format(
         chinese=f"**{chinese}{f'({names})' if missed else ''}。**",
         english=f"**{english}{f' ({names})' if missed else ''}.**",

@@ -33,19 +33,19 @@ class Scale:
 
 def rates(results: Sequence[Result]) -> str:
     """Rows a second of every side, ours and others'."""
-    sides = [one for one in sides_of(results) if one.unit == "rows/s"]
+    sides = {name: one for name, one in sides_of(results).items() if one.unit == "rows/s"}
     if not sides:
         return ""
-    scale = Scale([value for one in sides for value in one.spread])
-    rows = [_rate(scale, number, one) for number, one in enumerate(sides)]
+    scale = Scale([value for one in sides.values() for value in one.spread])
+    rows = [_rate(scale, number, *pair) for number, pair in enumerate(sides.items())]
     return _picture("rows a second (logarithmic); line: least and most of a round", scale, rows)
 
 
-def _rate(scale: Scale, number: int, one: Samples) -> str:
+def _rate(scale: Scale, number: int, name: str, one: Samples) -> str:
     y, colour = _y(number), OURS if one.side in OWN_SIDES else PEER
     low, high = (scale.x(value) for value in one.spread)
     return (
-        _name(one.side, y)
+        _name(name, y)
         + _bar(LEFT, scale.x(one.median), y, colour)
         + f'<path d="M{low:.1f} {y + 8}H{high:.1f}" stroke="{INK}"/>'
         + _value(shown(one.median), y)

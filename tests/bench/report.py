@@ -74,10 +74,10 @@ def line_of(result: Result) -> str:
     )
 
 
-def sides_of(results: Sequence[Result]) -> list[Samples]:
-    """Every side that was measured, once."""
-    found: dict[tuple[str, str], Samples] = {}
+def sides_of(results: Sequence[Result]) -> dict[str, Samples]:
+    """Every side that was measured, once, by what it did and its name."""
+    found: dict[str, Samples] = {}
     for result in results:
         for one in result.sides:
-            found.setdefault((one.side, one.unit), one)
-    return list(found.values())
+            found.setdefault(f"{result.name.partition('_')[0]}: {one.side}", one)
+    return found

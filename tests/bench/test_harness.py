@@ -97,13 +97,13 @@ def test_the_page_says_a_missed_bar_plainly_and_draws_it(tmp_path):
     missed = ratio("push_vs_raw", samples("facts", 10), samples("raw", 100))
     met = plain("idle_rss_mib", Samples("idle", "MiB", [64.5]))
     text = write_page(report(missed, met), tmp_path).read_text(encoding="utf-8")
-    assert "2 figures measured: 1 bars met, 1 missed (`push_vs_raw`)" in text
+    assert "Figures measured: 2; bars met: 1, missed: 1 (`push_vs_raw`)" in text
     assert "1 项达标,1 项未达标(`push_vs_raw`)" in text
     line = next(line for line in text.splitlines() if line.startswith("| `push_vs_raw`"))
     assert "MISSED" in line and "≥ 0.3 × (stretch 0.4)" in line
     assert MACHINE.line() in text
     assert "push_vs_raw" in (tmp_path / "img/bench-bars.svg").read_text(encoding="utf-8")
-    assert ">raw<" in (tmp_path / "img/bench-rates.svg").read_text(encoding="utf-8")
+    assert ">push: raw<" in (tmp_path / "img/bench-rates.svg").read_text(encoding="utf-8")
 
 
 def test_the_page_names_no_figure_that_was_not_measured(tmp_path):
@@ -113,6 +113,14 @@ def test_the_page_names_no_figure_that_was_not_measured(tmp_path):
     text = write_page(report(idle), tmp_path).read_text(encoding="utf-8")
     assert [name for name in FIGURES if f"`{name}`" in text] == ["idle_rss_mib"]
     assert not (tmp_path / "img/bench-rates.svg").exists(), "of the run before"
+
+
+def test_sides_of_one_name_that_did_different_things_are_drawn_apart(tmp_path):
+    push = ratio("push_vs_raw", samples("facts", 10), samples("raw", 100))
+    pull = ratio("pull_vs_raw", samples("pull", 10), samples("raw", 100))
+    write_page(report(push, pull), tmp_path)
+    drawn = (tmp_path / "img/bench-rates.svg").read_text(encoding="utf-8")
+    assert [f">{name}<" in drawn for name in ("push: raw", "pull: raw")] == [True, True]
 
 
 def test_every_figure_belongs_to_one_measurement():
