@@ -1,10 +1,11 @@
-"""What tests need of the machine itself: a Chromium and a Chinese font, and a C compiler."""
+"""What tests need of the machine: Chromium and a Chinese font, a C compiler, PostgreSQL."""
 
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -54,6 +55,11 @@ def has_c_headers() -> bool:
     return told.returncode == 0
 
 
+def has_postgres() -> bool:
+    """The programs of a PostgreSQL server; Debian keeps them off the path."""
+    return bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
 def missing() -> list[str]:
     """Debian's names of what is not here."""
     here = {
@@ -61,6 +67,7 @@ def missing() -> list[str]:
         FONT_PACKAGE: has_chinese_font(),
         "gcc": find_compiler() is not None,
         "libc6-dev": has_c_headers(),
+        "postgresql": has_postgres(),
     }
     return [name for name, found in here.items() if not found]
 

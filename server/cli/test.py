@@ -36,6 +36,7 @@ class Selection:
     long: str | None
     expression: str | None
     paths: tuple[str, ...]
+    store: str = ""
 
     @property
     def whole(self) -> bool:
@@ -88,6 +89,8 @@ def pytest_arguments(chosen: Selection, browser: bool) -> list[str]:
         arguments += ["--long", chosen.long]
     if chosen.expression:
         arguments += ["-k", chosen.expression]
+    if chosen.store:
+        arguments += ["--store", chosen.store]
     return arguments + [str(Path(path).absolute()) for path in chosen.server_paths()]
 
 
@@ -120,9 +123,15 @@ def counts(report: Path) -> tuple[int, int]:
     return total("tests") - failed - total("skipped"), failed
 
 
+NEEDING_PACKAGES = ("e2e", "crash", "store")
+
+STORE_SUITES = ("tests/store", "tests/server/test_follow.py", "tests/crash/test_nodes.py")
+"""What any PostgreSQL-compatible server must pass: contract, differential, and nodes that die."""
+
+
 def needs_packages(chosen: Selection) -> bool:
     """A run narrowed by hand asks for no system packages unless it names tests that need some."""
-    named = any(name in path for path in chosen.paths for name in ("e2e", "crash"))
+    named = any(name in path for path in chosen.paths for name in NEEDING_PACKAGES)
     return chosen.whole or chosen.long is not None or named
 
 
@@ -131,9 +140,14 @@ def needs_packages(chosen: Selection) -> bool:
     "--long", metavar="NAME", help="Only the long tests of this name (“all” for every one)."
 )
 @click.option("-k", "expression", metavar="EXPR", help="Only tests whose name matches (pytest -k).")
+@click.option(
+    "--store", default="", metavar="URL", help="Hold this PostgreSQL-compatible server to it all."
+)
 @click.argument("paths", nargs=-1, type=click.Path(exists=True))
-def command(long: str | None, expression: str | None, paths: tuple[str, ...]) -> None:
-    chosen, started = Selection(long, expression, paths), time.monotonic()
+def command(long: str | None, expression: str | None, store: str, paths: tuple[str, ...]) -> None:
+    if store and not paths:
+        paths = tuple(str(ROOT / path) for path in STORE_SUITES)
+    chosen, started = Selection(long, expression, paths, store), time.monotonic()
     browser = system_packages.ensure() if needs_packages(chosen) else True
     outcomes = []
     if chosen.wants_app():

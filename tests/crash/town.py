@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from schema.wire import Change, EnrolReply, EnrolRequest
 from server.accounts import enrol, new_code, new_login
+from server.cli.centre import open_for
 from server.clock import system_clock
 from server.config import Config
 from server.data_folder import locked
@@ -21,7 +22,6 @@ from server.device import WebUser
 from server.engine import Engine
 from server.ids import uuid7
 from server.node import Node
-from server.store.sqlite import open_store
 
 UNITS_MAX = 10
 LEAD, PASSWORD = "lead", "示例口令示例口令"
@@ -67,13 +67,14 @@ def _person(id: str, unit: str | None, *roles: str) -> Change:
     return Change("create", "person", id, {"name": f"示例{id}", "unit": unit, "roles": list(roles)})
 
 
-async def made(folder: Path, devices: int, orders: int) -> list[Enrolled]:
-    """Afterwards the centre is on disk and closed, with so many orders to every unit."""
-    config = Config(data=folder)
+async def made(folder: Path, devices: int, orders: int, store: str = "") -> list[Enrolled]:
+    """Afterwards the centre is on disk and closed, with so many orders to every unit.
+
+    On a PostgreSQL where `store` is its URL; the folder has the rest.
+    """
+    config = Config(data=folder, store=store)
     with locked(folder):
-        engine = await Engine.open(
-            await open_store(config.database, config.centre), system_clock, config
-        )
+        engine = await Engine.open(await open_for(config), system_clock, config)
         verdict = await engine.load(register(devices))
         assert verdict.verdict == "applied", verdict
         await new_login(engine, LEAD, PASSWORD, LEAD)

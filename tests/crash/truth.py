@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from server.cli.centre import open_for
 from server.config import Config
 from server.node import load_node
 from server.store.protocol import Read
-from server.store.sqlite import open_store
 from sync.canonical import canonical, sha256_hex
 from sync.known import Logged
 from sync.mutation import decode_mutation
@@ -97,10 +97,10 @@ def lost_photos(folder: Path, read: Read, told: Iterable[Told], data: Mapping[st
     return wrong
 
 
-async def check(folder: Path, said: Iterable[str], told: Iterable[Told]) -> int:
-    """All of it, in data that nobody serves now. How long the log is."""
-    config = Config(data=folder)
-    store = await open_store(config.database, config.centre)
+async def check(folder: Path, said: Iterable[str], told: Iterable[Told], at: str = "") -> int:
+    """All of it, in data that nobody serves now; `at` is a PostgreSQL. How long the log is."""
+    config = Config(data=folder, store=at)
+    store = await open_for(config)
 
     def work(read: Read) -> int:
         lines = lines_of(read, said)
