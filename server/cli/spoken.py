@@ -12,7 +12,7 @@ from msgspec import MsgspecError
 from schema.words import LANGUAGES, say
 from server.data_folder import Trouble, explained
 from server.routes.problems import is_disk_trouble
-from server.store.protocol import NewerDatabase, UnsafeSettings
+from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
 from server.store.wal import DamagedLog
 from server.tls import TlsError
 
@@ -52,7 +52,7 @@ def telling(folder: Path) -> Iterator[None]:
     except DamagedLog as error:
         facts = {"path": error.path, "lost": error.lost}
         raise Told(spoken("cli.trouble.wal", "\n", **facts)) from error
-    except (sqlite3.DatabaseError, UnsafeSettings, MsgspecError) as error:
+    except (sqlite3.DatabaseError, UnsafeSettings, Damaged, MsgspecError) as error:
         facts = {"path": folder, "reason": error}
         raise Told(spoken(f"cli.trouble.{_named(error)}", "\n", **facts)) from error
 

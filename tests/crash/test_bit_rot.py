@@ -1,21 +1,25 @@
-"""One flipped bit in a photo, the log's words or the write-ahead log: found, or without effect."""
+"""One flipped bit in database, write-ahead log or photo: found or harmless, never served."""
 
 import asyncio
+import sqlite3
 from random import Random
 
 import pytest
+from msgspec import MsgspecError
 
 from server.audit.finding import Flaw
 from server.config import Config
 from server.log import set_up
 from server.store.inspect import Inspector
+from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
 from server.store.wal import DamagedLog, check_log
-from tests.crash.kept import Answers, kept, served, wrong
+from tests.crash.kept import Answers, altered, kept, served, wrong
 from tests.crash.rot import copied, flipped, named, rotten
 
 PHOTO, DATABASE, LOG = "[0-9a-f]" * 64, "lingda.db", "lingda.db-wal"
 FRAME_BYTES, HEADER_BYTES = 4096 + 24, 32
 SUITE, LONG = range(10), range(100, 280)
+DATABASE_SUITE, DATABASE_LONG, LONG_PARTS = range(60), range(1_000, 1_500), 25
 PARTS = 3
 """The seeds are shared out among so many tests, so that none takes long."""
 
@@ -89,6 +93,36 @@ def look_at_photos(centre, right, tmp_path, seeds):
         answers = asyncio.run(served(bit.folder, centre))
         assert answers[f"blob {bit.file.name}"].why == "blob_damaged", seed
         assert wrong(answers, right) == [], seed
+
+
+@seeds
+def test_a_flipped_bit_of_the_database_is_named_or_harmless_and_nothing_altered_is_served(
+    centre, right, tmp_path, part
+):
+    look_at_database(centre, right, tmp_path, every(part, DATABASE_SUITE))
+
+
+@pytest.mark.long("rot")
+@pytest.mark.parametrize("part", range(LONG_PARTS))
+def test_many_flipped_bits_of_the_database_are_named_or_harmless(centre, right, tmp_path, part):
+    look_at_database(centre, right, tmp_path, DATABASE_LONG[part::LONG_PARTS])
+
+
+def look_at_database(centre, right, tmp_path, seeds):
+    for seed in seeds:
+        bit = rotten(centre.closed, tmp_path / "copy", DATABASE, seed)
+        is_named = bool(named(bit.folder))
+        answers = answers_of(bit.folder, centre)
+        assert altered(answers, right) == [], seed
+        assert is_named or (answers and wrong(answers, right) == []), seed
+
+
+def answers_of(folder, centre) -> Answers:
+    """None at all of a centre that refuses to open, by a name that the command line tells."""
+    try:
+        return asyncio.run(served(folder, centre))
+    except (sqlite3.DatabaseError, Damaged, UnsafeSettings, NewerDatabase, MsgspecError):
+        return {}
 
 
 @seeds
