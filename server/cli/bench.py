@@ -13,6 +13,7 @@ from server.cli.setup_words import COMMANDS, both
 @click.option("--quick", is_flag=True, help="Less of everything, within 3 minutes.")
 @click.option("--peers", is_flag=True, help="Against Kinto and pouchdb-server, too.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this figure (may be repeated).")
+@click.option("--rounds", type=int, metavar="N", help="Rounds of each side (5; quick: 3).")
 @click.option("--large", type=int, metavar="N", help="Mutations in the large log (2,000,000).")
 @click.option("--report", type=click.Path(), metavar="FOLDER", help="Write the page here.")
 @click.option("--json", type=click.Path(), metavar="FILE", help="Write the figures for scripts.")

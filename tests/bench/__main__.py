@@ -23,7 +23,6 @@ from tests.bench.limits import raise_limits
 from tests.bench.live import FANOUT, SOCKETS, fanout, sockets
 from tests.bench.machine import this_machine
 from tests.bench.page import write_page
-from tests.bench.raw import BATCH
 from tests.bench.report import Report, line_of
 from tests.bench.rows import ROWS, rows
 from tests.bench.rush import HERD, RECEIPTS, herd, receipts
@@ -54,8 +53,11 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
     """
     options = parser().parse_args(arguments)
     sizes = sizes or (QUICK if options.quick else Sizes())
-    if options.large:
-        sizes = replace(sizes, large_log=options.large)
+    sizes = replace(
+        sizes,
+        rounds=options.rounds or sizes.rounds,
+        large_log=options.large or sizes.large_log,
+    )
     console = Console(highlight=False, markup=False, soft_wrap=True)
     raise_limits()
     base = folder or ROOT / "var"
@@ -81,9 +83,10 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--only", action="append", choices=tuple(FIGURES), metavar="NAME", help="only this figure"
     )
+    found.add_argument("--rounds", type=count, metavar="N", help="rounds of each side (5, quick 3)")
     found.add_argument(
         "--large",
-        type=_many,
+        type=count,
         metavar="N",
         help="mutations in the large log (2,000,000; the bar asks for 10,000,000)",
     )
@@ -97,18 +100,19 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def _many(text: str) -> int:
-    """How many mutations the large log has: a number, and at least as many as a batch."""
-    count = int(text.replace(",", ""))
-    if count < BATCH:
+def count(text: str) -> int:
+    """How many: a number from 1 on."""
+    number = int(text.replace(",", ""))
+    if number < 1:
         raise ValueError(text)
-    return count
+    return number
 
 
 def said(options: argparse.Namespace) -> str:
     """What was asked for, as it is typed."""
     words = ["--quick"] * options.quick + ["--peers"] * options.peers
     words += [f"--only {name}" for name in options.only or ()]
+    words += [f"--rounds {options.rounds}"] if options.rounds else []
     words += [f"--large {options.large}"] if options.large else []
     return "".join(f" {word}" for word in words)
 

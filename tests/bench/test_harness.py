@@ -139,7 +139,9 @@ def test_the_command_is_listed_in_both_languages():
     assert "bench" in COMMANDS
 
 
-@pytest.mark.parametrize("arguments", [["--only", "no_such_figure"], ["--large", "few"]])
+@pytest.mark.parametrize(
+    "arguments", [["--only", "no_such_figure"], ["--large", "few"], ["--rounds", "0"]]
+)
 def test_what_cannot_be_asked_for_is_named(arguments, capsys):
     with pytest.raises(SystemExit):
         parser().parse_args(arguments)
