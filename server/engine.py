@@ -15,8 +15,8 @@ from server.clock import Clock, SharedClock, Watch
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
-from server.fleet import DeviceSeen, Fleet
-from server.follow import Follower
+from server.fleet import DeviceSeen, Fleet, exchange
+from server.follow import Follower, Moved
 from server.ids import uuid7
 from server.indexes import make_indexes
 from server.lanes import Came, is_news, note_numbers, note_return
@@ -48,6 +48,9 @@ FORGOTTEN_AT_ONCE = 1_000
 SWEPT_AGAIN_MS = 10 * MINUTE_MS
 """A sweep that failed is tried again after this long."""
 
+EXCHANGED_MS = 2_000
+"""Processes of one centre tell each other so often which devices they heard."""
+
 FLEET = "fleet"
 """Pseudo-scope that no device is granted: devices came or went, or said how they are."""
 
@@ -67,6 +70,8 @@ class Engine:
         self._swept_ms = 0
         self._batcher = Batcher(store, clock, self.hub.publish)
         self._follower: Follower | None = None
+        self._process = ""
+        self._exchanged_ms = 0
 
     @classmethod
     async def open(
@@ -94,8 +99,20 @@ class Engine:
         engine = cls(store, Watch(shared, steady), config, node)
         await store.read(engine._fleet.load)
         if store.shared:
-            engine._follower = await Follower.start(store, shared, engine.hub.follow)
+            engine._process = uuid7(clock())
+            engine._follower = await Follower.start(store, shared, engine._looked)
         return engine
+
+    async def _looked(self, moved: Moved) -> None:
+        """Tell who listens here what others committed, and exchange with them who was heard."""
+        self.hub.follow(moved)
+        now = self.clock()
+        if abs(now - self._exchanged_ms) < EXCHANGED_MS:
+            return
+        self._exchanged_ms, news = now, self._fleet.news(self._process)
+        told = await self.store.write(lambda txn: exchange(txn, self._process, news, now))
+        if self._fleet.hear(told):
+            self.hub.publish({(FLEET, 0): now})
 
     async def close(self) -> None:
         """Finish what is being written, then close the store."""

@@ -1,13 +1,14 @@
 """Which devices there are, when each was last heard, and what it has not sent or got yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import msgspec
 from msgspec import Struct
 
 from schema.versions import LANES, TIME_MS_MAX, TIME_MS_MIN
 from schema.wire import SyncRequest
 from server.device import Device
-from server.store.protocol import Read
+from server.store.protocol import Read, Txn
 
 
 class DeviceSeen(Struct):
@@ -39,13 +40,36 @@ def _time(claimed: int | None) -> int | None:
     return claimed if claimed and TIME_MS_MIN <= claimed <= TIME_MS_MAX else None
 
 
+HEARD, PROCESS = "heard", "process"
+"""Beside the log: what a process heard of each device, and when each process last said so."""
+
+GONE_AFTER_MS = 15_000
+"""A process that has said nothing for so long is gone, and the connections to it with it."""
+
+
+class Heard(Struct):
+    """What one process knows of a device that spoke to it."""
+
+    process: str
+    seen: DeviceSeen
+    cursors: list[tuple[str, int, int]]
+
+
+def _later(mine: DeviceSeen, other: DeviceSeen) -> bool:
+    return (mine.last_seen or 0) > (other.last_seen or 0)
+
+
 class Fleet:
-    """The devices of this process. What outlives a restart is in the replica records."""
+    """The devices, as far as this process has heard of them. Others may have heard more.
+
+    What outlives a restart is in the replica records.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, DeviceSeen] = {}
         self._cursors: dict[str, list[tuple[str, int, int]]] = {}
         self._open: dict[str, int] = {}
+        self._fresh: set[str] = set()
 
     def load(self, txn: Read) -> None:
         """Begin with the devices that are enrolled."""
@@ -63,6 +87,7 @@ class Fleet:
     def seen(self, device: Device, request: SyncRequest, settled: int, now_ms: int) -> None:
         """Note what a device said of itself in a sync, and how much of it that sync settled."""
         one = self._of(device)
+        self._fresh.add(device.replica)
         one.last_seen = now_ms
         one.outbox_count = min(max(0, request.outbox.count - settled), COUNT_MAX)
         one.outbox_oldest = _time(request.outbox.oldest) if one.outbox_count else None
@@ -78,9 +103,26 @@ class Fleet:
     def connected(self, device: Device, delta: int, now_ms: int) -> None:
         """Count the open live connections of a device."""
         one = self._of(device)
+        self._fresh.add(device.replica)
         count = self._open[device.replica] = self._open.get(device.replica, 0) + delta
         one.live = count > 0
         one.last_seen = now_ms
+
+    def news(self, process: str) -> dict[str, Heard]:
+        """What was heard since the last call, by device, for the other processes to know."""
+        fresh, self._fresh = self._fresh, set()
+        return {one: Heard(process, self._seen[one], self._cursors.get(one, [])) for one in fresh}
+
+    def hear(self, told: Iterable[Heard]) -> bool:
+        """Take what other processes heard later than this one. True when there was any."""
+        changed = False
+        for heard in told:
+            replica, mine = heard.seen.replica, self._seen.get(heard.seen.replica)
+            if self._open.get(replica) or (mine and _later(mine, heard.seen)):
+                continue
+            changed = changed or mine != heard.seen
+            self._seen[replica], self._cursors[replica] = heard.seen, heard.cursors
+        return changed
 
     def list(self, stood_at: Callable[[str, int, int], int], before_ms: int) -> list[DeviceSeen]:
         """All devices, longest silent first. A living one has what stood at `before_ms`.
@@ -94,3 +136,21 @@ class Fleet:
             oldest = one.outbox_oldest
             one.late = one.behind > 0 or (oldest is not None and oldest <= before_ms)
         return sorted(self._seen.values(), key=lambda one: (one.last_seen or 0, one.replica))
+
+
+def exchange(txn: Txn, process: str, told: dict[str, Heard], now_ms: int) -> list[Heard]:
+    """Keep what this process has heard since the last time. What all others have heard."""
+    for replica, heard in told.items():
+        txn.put(HEARD, replica, msgspec.to_builtins(heard))
+    txn.put(PROCESS, process, {"at": now_ms})
+    others = txn.find(PROCESS).items()
+    alive = {name for name, doc in others if now_ms - doc["at"] < GONE_AFTER_MS}
+    for name in {name for name, _ in others} - alive:
+        txn.delete(PROCESS, name)
+    found = []
+    for doc in txn.find(HEARD).values():
+        heard = msgspec.convert(doc, Heard)
+        if heard.process != process:
+            heard.seen.live = heard.seen.live and heard.process in alive
+            found.append(heard)
+    return found

@@ -1,7 +1,7 @@
 """What other processes commit to the same log: told to who listens here, soon and in the end."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -15,25 +15,24 @@ POLL_S = 2.0
 """A commit of another process is known here after this long, were every hint of it lost."""
 
 Moved = dict[tuple[str, int], int]
+Looked = Callable[[Moved], Awaitable[None]]
 
 
 class Follower:
     """Looks at the log whenever a hint comes, and every two seconds; keeps the clock by it, too."""
 
-    def __init__(self, store: Store, clock: SharedClock, moved: Callable[[Moved], None]) -> None:
+    def __init__(self, store: Store, clock: SharedClock, looked: Looked) -> None:
         self._store = store
         self._clock = clock
-        self._moved = moved
+        self._looked = looked
         self._seq = 0
         self._hinted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(
-        cls, store: Store, clock: SharedClock, moved: Callable[[Moved], None]
-    ) -> "Follower":
+    async def start(cls, store: Store, clock: SharedClock, looked: Looked) -> "Follower":
         """One that follows from now on. The clock is right when it returns."""
-        follower = cls(store, clock, moved)
+        follower = cls(store, clock, looked)
         follower._seq = await store.read(lambda txn: txn.head().seq)
         await follower.look()
         follower._tasks = [
@@ -49,7 +48,7 @@ class Follower:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def look(self) -> None:
-        """Tell what has moved since the last look, and set the clock by the database's."""
+        """Set the clock by the database's, and tell what has moved since the last look."""
 
         def work(txn: Read) -> tuple[int, int, int, Moved]:
             before, shared = self._clock.own(), txn.now_ms()
@@ -58,8 +57,7 @@ class Follower:
 
         shared, own, self._seq, moved = await self._store.read(work)
         self._clock.set(shared, own)
-        if moved:
-            self._moved(moved)
+        await self._looked(moved)
 
     async def _follow(self) -> None:
         while True:

@@ -7,11 +7,13 @@ import httpx
 import pytest
 
 from server import follow
+from server.accounts import device_of
 from server.app import build_app
 from server.clock import SharedClock, system_clock
 from server.config import Config
 from server.data_folder import Trouble
 from server.engine import Engine
+from server.fleet import GONE_AFTER_MS, PROCESS
 from server.node import load_node
 from server.store.postgres import open_postgres
 from server.store.postgres.database import PostgresStore
@@ -70,7 +72,7 @@ async def test_a_lost_hint_costs_a_moment_and_no_poke(nodes, monkeypatch):
     await there.engine._follower.stop()
     started = follow.Follower.start
     store, hub = there.engine.store, there.engine.hub
-    there.engine._follower = await started(store, SharedClock(system_clock), hub.follow)
+    there.engine._follower = await started(store, SharedClock(system_clock), there.engine._looked)
     with hub.listen(["unit/u1"]) as listener:
         await here.order("u1")
         assert await heard(listener, "unit/u1", 0)
@@ -126,3 +128,40 @@ async def test_a_process_with_another_key_is_turned_away(nodes, database, tmp_pa
         await Engine.open(store, system_clock, Config(data=other))
     assert turned.value.name == "other_key"
     await store.close()
+
+
+async def fleet_at(world, replica):
+    """What a process knows of a device, once it has heard of others."""
+    world.engine._exchanged_ms = 0
+    await world.engine._follower.look()
+    return next(one for one in world.engine.fleet() if one.replica == replica)
+
+
+async def test_each_process_knows_what_a_device_told_the_other(nodes):
+    here, there = nodes
+    phone = await here.device("phone", "phone")
+    await phone.sync()
+    await fleet_at(here, phone.reply.replica)
+    seen = await fleet_at(there, phone.reply.replica)
+    assert seen.last_seen and seen.app == phone.replica.request(phone.signer.sign, 0).app
+    first = seen.last_seen
+    elsewhere = Phone(there, phone.reply, phone.signer)
+    elsewhere.replica = phone.replica
+    await elsewhere.sync()
+    later = (await fleet_at(there, phone.reply.replica)).last_seen
+    assert later > first
+    assert (await fleet_at(here, phone.reply.replica)).last_seen == later
+
+
+async def test_a_connection_to_a_process_that_is_gone_is_not_called_live(nodes):
+    here, there = nodes
+    phone = await here.device("phone", "phone")
+    device = await device_of(here.engine, phone.reply.token)
+    here.engine.joined(device, +1)
+    await fleet_at(here, phone.reply.replica)
+    assert (await fleet_at(there, phone.reply.replica)).live
+    await here.engine._follower.stop()
+    process = here.engine._process
+    said = there.engine.clock() - GONE_AFTER_MS
+    await there.engine.store.write(lambda txn: txn.put(PROCESS, process, {"at": said}))
+    assert not (await fleet_at(there, phone.reply.replica)).live
