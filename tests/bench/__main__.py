@@ -43,6 +43,7 @@ MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = (
 
 
 EXIT_MISSED, EXIT_FAILED = 1, 2
+WITH_PEERS = ("_kinto", "_pouchdb")
 STOPPED = "stopped by hand"
 
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
 
     `sizes` and `folder` are for tests.
     """
-    options = parser().parse_args(arguments)
+    options = asked(arguments)
     sizes = sizes or (QUICK if options.quick else Sizes())
     sizes = replace(
         sizes,
@@ -74,6 +75,15 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None, folder: Path | No
     if options.json:
         report.write_json(options.json)
     return EXIT_FAILED if report.failed else EXIT_MISSED if report.missed else 0
+
+
+def asked(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options. SystemExit, with a sentence, for what cannot be done."""
+    options = parser().parse_args(arguments)
+    lacking = [name for name in options.only or () if name.endswith(WITH_PEERS)]
+    if lacking and not options.peers:
+        parser().error(f"--only {lacking[0]}: 需要 · needs --peers")
+    return options
 
 
 def parser() -> argparse.ArgumentParser:

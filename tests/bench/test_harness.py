@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from server.cli.setup_words import COMMANDS
 from tests.bench import rows
-from tests.bench.__main__ import MEASUREMENTS, attempt, main, parser
+from tests.bench.__main__ import MEASUREMENTS, asked, attempt, main
 from tests.bench.centre import Size, make
 from tests.bench.facts import Mix, mixed_pushes
 from tests.bench.figures import FIGURES, Figure
@@ -140,11 +140,17 @@ def test_the_command_is_listed_in_both_languages():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--only", "no_such_figure"], ["--large", "few"], ["--rounds", "0"]]
+    "arguments",
+    [
+        ["--only", "no_such_figure"],
+        ["--large", "few"],
+        ["--rounds", "0"],
+        ["--only", "single_vs_kinto"],
+    ],
 )
 def test_what_cannot_be_asked_for_is_named(arguments, capsys):
     with pytest.raises(SystemExit):
-        parser().parse_args(arguments)
+        asked(arguments)
     assert arguments[1] in capsys.readouterr().err
 
 
@@ -190,8 +196,8 @@ async def test_the_same_seed_makes_the_same_work(tmp_path):
 
 def test_a_small_run_goes_from_end_to_end(tmp_path, capsys):
     file, page = tmp_path / "figures.json", tmp_path / "docs"
-    asked = ["--quick", "--only", "push_vs_raw", "--json", str(file), "--report", str(page)]
-    assert main(asked, TINY, tmp_path) in (0, 1)
+    words = ["--quick", "--only", "push_vs_raw", "--json", str(file), "--report", str(page)]
+    assert main(words, TINY, tmp_path) in (0, 1)
     told = json.loads(file.read_text(encoding="utf-8"))
     (figure,) = told["results"]
     assert figure["name"] == "push_vs_raw" and figure["value"] > 0
