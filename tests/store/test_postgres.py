@@ -1,10 +1,14 @@
 """What is PostgreSQL's own: its settings, connections that end, and several nodes on one log."""
 
 import asyncio
+import threading
+from random import Random
 
+import msgspec
 import psycopg
 import pytest
 
+from schema.wire import Row
 from server.store.postgres import PostgresDatabase, connect, open_postgres
 from server.store.protocol import NewerDatabase, UnsafeSettings
 from tests.postgres import postgres
@@ -113,3 +117,64 @@ async def test_two_nodes_that_start_at_once_make_the_tables_once(database):
     assert all(head == heads[0] for head in heads)
     for store in nodes:
         await store.close()
+
+
+ROWS = 1_000_000
+WRITERS = 16
+AT_ONCE = 50
+
+
+def writes(database, count, seed, failed):
+    """One writer of so many rows, in batches whose length hangs on its seed."""
+    random, done = Random(seed), 0
+    node = PostgresDatabase(database, CENTRE)
+    try:
+        while done < count:
+            size = min(random.randint(1, 2 * AT_ONCE), count - done)
+            first = seed * ROWS + done
+            batch = [commit(n, signed(n)) for n in range(first + 1, first + size + 1)]
+            node.write(lambda txn, batch=batch: txn.commit(batch))
+            done += size
+    except BaseException as error:
+        failed.append(error)
+    finally:
+        node.close()
+
+
+def follows(database, rows, failed):
+    """A reader that takes what is there, again and again, and has never missed anything."""
+    node, after = PostgresDatabase(database, CENTRE), 0
+    looks = 0
+    while after < rows and not failed:
+        part = node.read(lambda txn, after=after: txn.page("centre", 0, after, 200_000))
+        seqs = [msgspec.json.decode(one, type=Row).seq for one in part.page.rows]
+        assert seqs == list(range(after + 1, after + len(seqs) + 1)), "no hole"
+        after, looks = part.page.next, looks + 1
+    node.close()
+    return looks
+
+
+def never_misses(database, rows):
+    failed = []
+    PostgresDatabase(database, CENTRE).close()
+    threads = [
+        threading.Thread(target=writes, args=(database, rows // WRITERS, seed, failed))
+        for seed in range(WRITERS)
+    ]
+    for thread in threads:
+        thread.start()
+    looks = follows(database, rows, failed)
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    return looks
+
+
+def test_a_reader_beside_sixteen_writers_never_misses_a_row(database):
+    assert never_misses(database, 4_800) > 1
+
+
+@pytest.mark.long("rows")
+@pytest.mark.timeout(7_200)
+def test_a_reader_beside_sixteen_writers_misses_none_of_a_million_rows(database):
+    print(f"{ROWS} rows, {never_misses(database, ROWS)} looks")
