@@ -131,6 +131,8 @@ async def herd(bench: Bench) -> None:
             ended = await asyncio.gather(*turns, return_exceptions=True)
             took = [one for one in ended if isinstance(one, float)]
             failed += len(ended) - len(took)
+            if not took:
+                raise BenchFailed(f"every first sync failed: {ended[0]!r}")
             medians.append(statistics.median(took))
     full = count >= HERD_ASKED and rows >= HERD_ROWS_ASKED
     small = "" if full else f"{count} first syncs of {rows:,} rows"
