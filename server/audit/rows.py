@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from schema.entities import ENTITIES
+from schema.scopes import scopes_of
 from schema.wire import Row
 from server.audit.finding import At, Finding, Flaw
 from server.blobs import named_in
@@ -19,10 +20,14 @@ _history: msgspec.json.Decoder[History] = msgspec.json.Decoder(dict[str, list[Wr
 
 
 class Seen(Struct, frozen=True):
-    """A row that was looked at: what is wrong with it, and the photos that it names."""
+    """A row that was looked at: what is wrong with it, and what it says must be elsewhere.
+
+    `photos` are those that it names, `scopes` those that it belongs in while it lives.
+    """
 
     findings: list[Finding]
     photos: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
 
 
 def at_row(key: Key) -> At:
@@ -46,7 +51,9 @@ def look_at_row(line: RowLine) -> Seen:
         found.append(Finding(Flaw.ROW_SEQ, at, f"{row.seq} ≠ {line.seq}"))
     if as_signed(digest_of(row)) != line.digest or int(row.removed) != line.removed:
         found.append(Finding(Flaw.DIGEST, at))
-    return Seen(found, frozenset(named_in(row)))
+    own = row.entity in ENTITIES and not row.removed
+    scopes = scopes_of(ENTITIES[row.entity], row.fields, row.actor) if own else ()
+    return Seen(found, frozenset(named_in(row)), frozenset(scopes))
 
 
 def _beside(row: Row, line: RowLine, history: History) -> str:

@@ -262,6 +262,8 @@ class _Walker(_Files):
                 self.sink(finding)
             with self.naming(at_row(one.key)):
                 self._photos(one.key, seen.photos)
+                for scope in sorted(seen.scopes - self.inspector.scopes(one.key)):
+                    self.sink(Finding(Flaw.MEMBER, at_row(one.key), scope))
             self.progress("row", self.looked.rows, total)
 
     def _photos(self, key: Key, named: frozenset[str]) -> None:

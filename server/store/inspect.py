@@ -248,6 +248,14 @@ class Inspector:
 
         return walk(fetch, ("", ""), lambda after: self._step("row", ("entity", "id"), after))
 
+    def scopes(self, key: Key) -> set[str]:
+        """The scopes that a row is in."""
+        query = (
+            "SELECT s.name FROM row r JOIN member m ON m.row=r.no JOIN scope s ON s.no=m.scope"
+            " WHERE r.centre=? AND r.entity=? AND r.id=? AND m.present<>0"
+        )
+        return {text(name) for (name,) in self._db.execute(query, (self.centre, *key))}
+
     def _step(self, table: str, names: tuple[str, str], after: Key) -> Key | None:
         """Past the record behind `after`: by its key alone, or to the next first part of a key."""
         one, two = names

@@ -269,6 +269,12 @@ def test_a_member_that_is_gone_or_out_of_place_is_missed(folder, query, flaw):
     assert flaw in flaws(folder)
 
 
+def test_a_scope_of_another_name_is_missed_by_each_row_that_belongs_in_it(folder):
+    alter(folder, "UPDATE scope SET name='unit/u3' WHERE name='unit/u2'")
+    found = named(folder)
+    assert {(one.flaw, one.detail) for one in found} == {(Flaw.MEMBER, "unit/u2")}
+
+
 @pytest.mark.parametrize(
     ("change", "flaw"),
     [("sum=sum+1", Flaw.SUM), ("seq=seq-1", Flaw.MEMBER), ("seq=seq+100000", Flaw.MEMBER)],
