@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from schema.versions import MINUTE_MS
-from server.audit.walk import centre_of
+from server.audit.walk import centre_of, is_on_postgres
 from server.clock import Clock, steady_clock, system_clock
 from server.config import Config
 from server.data_folder import DEMO, SETTINGS, Trouble, is_locked
@@ -117,7 +117,9 @@ def folder_answers(config: Config, machine: Machine) -> Iterator[Answer]:
     yield free_answer(machine.free_bytes(config.data))
     yield size_answer(config)
     yield from tls_answers(Tls(config.data / "tls"), machine.clock())
-    if config.database.exists():
+    if is_on_postgres(config.data):
+        yield Answer("on_postgres")
+    elif config.database.exists():
         yield from database_answers(config, machine.clock())
     else:
         yield Answer("no_data", State.WARNING, {"path": str(config.data)})

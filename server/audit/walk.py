@@ -16,7 +16,7 @@ from server.audit.rows import at_row, look_at_pair, look_at_row
 from server.audit.signatures import Signatures
 from server.audit.words import Link, at_line, follows, link_of
 from server.config import Config
-from server.data_folder import Trouble, read_settings
+from server.data_folder import Settings, Trouble, read_settings
 from server.store.inspect import Inspector, Line, Unreadable
 from server.store.wal import lost_transactions
 from sync.mutation import split_dot
@@ -66,11 +66,21 @@ def audit(data: Path, sink: Sink, progress: Progress) -> Looked:
 
 def centre_of(data: Path) -> str:
     """The centre that the first start fixed for this folder; "" where nobody can tell."""
-    try:
-        settings = read_settings(data)
-    except (OSError, Trouble):
-        return ""
+    settings = _settings(data)
     return settings.centre if settings else ""
+
+
+def is_on_postgres(data: Path) -> bool:
+    """True when the folder says that its log and rows lie in a PostgreSQL."""
+    settings = _settings(data)
+    return settings is not None and settings.on_postgres
+
+
+def _settings(data: Path) -> Settings | None:
+    try:
+        return read_settings(data)
+    except (OSError, Trouble):
+        return None
 
 
 class _Files:

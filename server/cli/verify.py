@@ -22,7 +22,7 @@ from rich.progress import (
 from schema.words import say
 from server.audit.finding import Finding, Gravity
 from server.audit.proof import Proof, prove
-from server.audit.walk import Looked, audit, centre_of
+from server.audit.walk import Looked, audit, centre_of, is_on_postgres
 from server.cli.setup import ROOT
 from server.cli.spoken import spoken, telling
 from server.config import Config
@@ -72,6 +72,8 @@ class Report(Struct):
 @click.option("--json", "as_json", is_flag=True, help=spoken("cli.option.json"))
 def command(data: Path, dot: str, as_json: bool) -> None:
     with telling(data):
+        if is_on_postgres(data):
+            raise Trouble("on_postgres", path=data)
         if not Config(data).database.is_file():
             raise Trouble("no_database", path=data)
         if dot and not DOT.fullmatch(dot):

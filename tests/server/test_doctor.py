@@ -6,6 +6,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from schema.wire import Change
 from schema.words import LANGUAGES, words
 from server.cli.doctor import command
 from server.config import Config
-from server.data_folder import Trouble, locked
+from server.data_folder import Settings, Trouble, locked
 from server.doctor import (
     FREE_BYTES_GOOD,
     FREE_BYTES_MIN,
@@ -204,6 +205,13 @@ def test_settings_that_the_server_would_have_to_put_right_are_told(folder):
 def test_a_database_that_cannot_be_read_is_broken(folder):
     Config(folder).database.write_bytes(b"not a database" * 400)
     assert troubles(folder) == {"database_broken": State.BROKEN}
+
+
+def test_of_a_centre_on_postgresql_the_machine_and_the_folder_are_examined(folder):
+    settings = folder / "settings.json"
+    settings.touch(0o600)
+    settings.write_bytes(msgspec.json.encode(Settings("centre", "示例", on_postgres=True)))
+    assert troubles(folder) == {} and "on_postgres" in answers(folder)
 
 
 def test_a_head_that_does_not_match_the_log_is_broken(folder):

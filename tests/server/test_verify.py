@@ -505,6 +505,13 @@ def test_what_cannot_be_looked_at_is_said_with_exit_code_2(folder, options, name
     assert result.stderr.count("\n") == 2
 
 
+def test_a_centre_on_postgresql_is_told_that_it_is_not_looked_at(folder):
+    settings = Settings("centre", "示例", on_postgres=True)
+    (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
+    result = said(folder)
+    assert result.exit_code == 2 and "PostgreSQL" in result.stderr
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_flaw_and_part_has_its_words(language):
     table = words(language)
