@@ -22,6 +22,7 @@ from server.device import Device
 from server.errors import Fault
 from server.node import public_key, verifies
 from server.store.protocol import Txn
+from sync.judge import is_well_formed
 from sync.known import Arrival, Session
 from sync.mutation import VOID, Refusal, decode_mutation, dot_of, hash_of, signing_bytes
 
@@ -121,7 +122,8 @@ def _arrival(device: Device, lane: int, raw: bytes, realm: str) -> Arrival | Non
         mutation = replace(mutation, replica=device.replica, lane=lane)
     if lane not in LANES or not 1 <= mutation.n <= N_MAX:
         return None
-    return Arrival(mutation, raw, hash, fault)
+    well_formed = fault is None and is_well_formed(mutation)
+    return Arrival(mutation, raw, hash, fault, well_formed=well_formed)
 
 
 def _number(raw: bytes) -> int:

@@ -23,7 +23,7 @@ class Arrival(Struct, frozen=True):
     which may write server-only fields. `released` was quarantined and is let in by a person;
     `reoffered` came back from a device that is not its author, after a restore. `clock_off` came in
     a push of a device whose own clock was wrong, `returning` one of a device that sends again what
-    a restored log may have lost.
+    a restored log may have lost. The form of a `well_formed` one was looked at before the lock.
     """
 
     mutation: Mutation
@@ -36,6 +36,7 @@ class Arrival(Struct, frozen=True):
     reoffered: bool = False
     clock_off: bool = False
     returning: bool = False
+    well_formed: bool = False
     whole: Mutation | None = None
     """What this is a part of: all parts of it stand, or none does."""
 
