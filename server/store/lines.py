@@ -1,6 +1,7 @@
 """What a line of a table says, once its checksum has shown that it is what was written."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from zlib import crc32
 
 import msgspec
@@ -12,6 +13,9 @@ from sync.known import Logged
 from sync.merge import Write
 from sync.mutation import dot_of, hash_of, split_dot
 from sync.rows import Key, Stored
+
+ROWS_KEPT = 2_048
+"""Rows that are read again and again, orders above all, are decoded once."""
 
 _rows = msgspec.json.Decoder(Row)
 _history = msgspec.json.Decoder(dict[str, list[Write]])
@@ -46,6 +50,12 @@ def stored_of(line: RowLine) -> Stored:
     entity, id, doc, history, authority, crc = line
     if row_crc(doc, history) != crc:
         raise Damaged(f"{entity}/{id}")
+    return _decoded(doc, history, authority)
+
+
+@lru_cache(maxsize=ROWS_KEPT)
+def _decoded(doc: bytes, history: bytes | None, authority: int) -> Stored:
+    """What these bytes say; nobody changes a row in place."""
     return Stored(_rows.decode(doc), _history.decode(history) if history else {}, authority)
 
 

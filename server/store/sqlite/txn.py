@@ -336,7 +336,7 @@ class SqliteTxn(Txn):
             for name in place.moved:
                 spot = place.spots[name]
                 where = (place.no, scopes[name], spot.lane)
-                spots.append((self._centre, *where, spot.seq, spot.present))
+                spots.append((self._centre, *where, spot.seq, int(spot.present)))
         self._db.executemany(
             "INSERT INTO row (no, centre, entity, id, seq, parent, doc, history, authority, digest,"
             " removed, crc) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT),"
@@ -356,12 +356,12 @@ class SqliteTxn(Txn):
 
     def _row_values(self, place: Place) -> tuple[object, ...]:
         if place.row is None or place.stored is None:
-            return (0, None, None, None, 0, 0, False, 0)
+            return (0, None, None, None, 0, 0, 0, 0)
         doc, history = encoded(place)
         parent, authority = place.stored.parent, place.stored.authority
         crc = row_crc(doc, history)
         row = place.row
-        return (row.seq, parent, doc, history, authority, place.digest, row.removed, crc)
+        return (row.seq, parent, doc, history, authority, place.digest, int(row.removed), crc)
 
     def _scopes(self, names: set[str]) -> dict[str, int]:
         """The number of each scope; one that has none yet gets one."""
