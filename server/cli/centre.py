@@ -24,7 +24,6 @@ from server.serving import Listener, Ports, Sockets, bind, local_addresses, port
 from server.store.postgres import open_postgres
 from server.store.protocol import Store
 from server.store.sqlite import open_store
-from server.store.wal import check_log
 from server.tls import Names, Tls, ensure, fingerprint, may_sign, names_of, now_utc
 
 HTTPS_DEFAULT, HTTP_DEFAULT = 443, 80
@@ -88,13 +87,9 @@ def every_name(tls: Tls, public_host: str) -> Names:
 
 
 async def open_for(config: Config) -> Store:
-    """The store that the configuration names, brought up to date.
-
-    DamagedLog, and nothing changed, when opening its database would lose what was committed.
-    """
+    """The store that the configuration names, brought up to date."""
     if config.store:
         return await open_postgres(config.store, config.centre)
-    check_log(config.database)
     return await open_store(config.database, config.centre)
 
 

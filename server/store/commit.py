@@ -4,13 +4,13 @@ A store reads the places of the rows concerned, folds, and writes the lines that
 """
 
 from collections.abc import Mapping, Sequence
-from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.wire import Row
+from server.store.checksums import line_crc
 from server.store.protocol import Commit, Committed, Head
 from sync.canonical import canonical, sha256_hex
 from sync.digest import as_signed, digest_of
@@ -71,17 +71,6 @@ class Line(Struct, frozen=True):
         """Of all that is told of this line again, and of who said it."""
         told = (self.hash, self.verdict, self.code, self.detail, self.tags)
         return line_crc(self.seq, dot_of(self.replica, self.lane, self.n), told)
-
-
-def line_crc(seq: int, dot: str, told: Sequence[str | None]) -> int:
-    """CRC-32 of what a line of the log says, beside its bytes, which have a hash."""
-    hash, verdict, code, detail, tags = told
-    return crc32(f"{seq} {dot} {hash} {verdict} {code} {detail} {tags}".encode())
-
-
-def row_crc(doc: bytes, history: bytes | None) -> int:
-    """CRC-32 of a row as it is kept."""
-    return crc32(history, crc32(doc)) if history else crc32(doc)
 
 
 class Moved(Struct):

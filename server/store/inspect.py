@@ -10,11 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
-from zlib import crc32
 
 from msgspec import Struct
 
-from server.store.commit import line_crc, row_crc
+from server.store.checksums import head_crc, line_crc, row_crc, side_crc
 from server.store.protocol import Head
 from sync.mutation import dot_of, split_dot
 from sync.rows import Key
@@ -162,10 +161,13 @@ class Inspector:
             self._db.set_progress_handler(None, 0)
 
     def head(self) -> tuple[Head | None, int]:
-        """The head, and the last seq that is in the log at the same moment."""
+        """The head, and the last seq that is in the log at the same moment.
+
+        The head is None where there is none, or it is not what was written.
+        """
         self._db.execute("BEGIN")
         try:
-            query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head"
+            query = "SELECT centre, realm, epoch, seq, chain, floor, durable, crc FROM head"
             line = self._db.execute(f"{query} WHERE centre=?", (self.centre,)).fetchone()
             last = self._db.execute(
                 "SELECT max(seq) FROM log WHERE centre=?", (self.centre,)
@@ -238,8 +240,8 @@ class Inspector:
         """All rows that have come, by entity and id."""
         query = (
             "SELECT entity, id, seq, parent, CAST(doc AS BLOB), CAST(history AS BLOB), digest,"
-            " removed, crc FROM row WHERE centre=? AND (entity, id)>(?, ?) AND doc IS NOT NULL"
-            " ORDER BY entity, id LIMIT ?"
+            " removed, authority, crc FROM row WHERE centre=? AND (entity, id)>(?, ?)"
+            " AND doc IS NOT NULL ORDER BY entity, id LIMIT ?"
         )
 
         def fetch(after: Key, limit: int) -> list[tuple[Key, RowLine]]:
@@ -378,10 +380,11 @@ def key_of(line: Any) -> Key:
     return text(line[0]), text(line[1])
 
 
-def _head(line: Any) -> Head:
-    centre, realm, epoch, seq, chain, floor, durable = line
+def _head(line: Any) -> Head | None:
+    centre, realm, epoch, seq, chain, floor, durable, crc = line
     told = (text(centre), text(realm), text(epoch), number(seq), text(chain))
-    return Head(*told, number(floor), number(durable))
+    head = Head(*told, number(floor), number(durable))
+    return head if head_crc(head) == crc else None
 
 
 def _line(line: Any) -> Line:
@@ -396,15 +399,17 @@ def _line(line: Any) -> Line:
 
 
 def _row(line: Any) -> RowLine:
-    _, _, seq, parent, doc, history, digest, removed, crc = line
+    _, _, seq, parent, doc, history, digest, removed, authority, crc = line
     above = None if parent is None else text(parent)
     told = (above, doc, history, number(digest), number(removed))
-    return RowLine(key_of(line), number(seq), *told, row_crc(doc, history) == crc)
+    is_sound = row_crc(doc, history, number(authority), number(removed)) == crc
+    return RowLine(key_of(line), number(seq), *told, is_sound)
 
 
 def _side(line: Any) -> SideLine:
     kind, key, doc, crc = line
-    return SideLine(text(kind), text(key), text_of(doc or b""), crc32(doc or b"") == crc)
+    name, data = (text(kind), text(key)), doc or b""
+    return SideLine(*name, text_of(data), side_crc(*name, data) == crc)
 
 
 def _member(line: Any) -> MemberLine:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from zlib import crc32
 
 import msgspec
 
 from schema.wire import Row, Verdict
-from server.store.commit import line_crc, row_crc
-from server.store.protocol import Damaged, Doc
+from server.store.checksums import head_crc, line_crc, row_crc, side_crc
+from server.store.protocol import Damaged, Doc, Head
 from sync.known import Logged
 from sync.merge import Write
 from sync.mutation import dot_of, hash_of, split_dot
@@ -41,14 +40,20 @@ def by_entity(keys: Iterable[Key]) -> dict[str, list[str]]:
     return found
 
 
-RowLine = tuple[str, str, bytes, bytes | None, int, int]
-"""entity, id, document, history, authority, checksum."""
+RowLine = tuple[str, str, bytes, bytes | None, int, bool | int, int]
+"""entity, id, document, history, authority, whether it is removed, checksum."""
+
+
+def is_sound(line: RowLine) -> bool:
+    """Whether a row is what was written."""
+    _, _, doc, history, authority, removed, crc = line
+    return row_crc(doc, history, authority, removed) == crc
 
 
 def stored_of(line: RowLine) -> Stored:
     """The row of a line. Damaged when it is not what was written."""
-    entity, id, doc, history, authority, crc = line
-    if row_crc(doc, history) != crc:
+    entity, id, doc, history, authority, *_ = line
+    if not is_sound(line):
         raise Damaged(f"{entity}/{id}")
     return _decoded(doc, history, authority)
 
@@ -61,10 +66,21 @@ def _decoded(doc: bytes, history: bytes | None, authority: int) -> Stored:
 
 def doc_of(kind: str, key: str, doc: bytes, crc: int) -> Doc:
     """A record of the server's own. Damaged when it is not what was written."""
-    if crc32(doc) != crc:
+    if side_crc(kind, key, doc) != crc:
         raise Damaged(f"{kind}/{key}")
     found: Doc = msgspec.json.decode(doc)
     return found
+
+
+def head_of(line: tuple[str, str, str, int, str, int, int, int] | None) -> Head:
+    """The head of a log. Damaged when it is not there, or not what was written."""
+    if line is None:
+        raise Damaged("head")
+    centre, realm, epoch, seq, chain, floor, durable, crc = line
+    head = Head(centre, realm, epoch, seq, chain, floor, durable)
+    if head_crc(head) != crc:
+        raise Damaged("head")
+    return head
 
 
 LogLine = tuple[int, int, str, str, str | None, str | None, str | None, int]

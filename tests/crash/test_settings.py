@@ -7,22 +7,10 @@ from server.store.sqlite.database import READERS
 from tests.crash.process import ADDRESS, Server
 
 UNSAFE = ("synchronous=0", "synchronous=1", "journal_mode=delete", "journal_mode=off")
-WRITER, FIRST_READER = 0, 1
-
-later_readers = [
-    pytest.param(
-        number,
-        marks=pytest.mark.xfail(
-            strict=False,
-            reason="a reader behind the first is connected when it is first needed",
-        ),
-    )
-    for number in range(FIRST_READER + 1, FIRST_READER + READERS)
-]
 
 
 @pytest.mark.parametrize("setting", UNSAFE)
-@pytest.mark.parametrize("connection", [WRITER, FIRST_READER, *later_readers])
+@pytest.mark.parametrize("connection", range(1 + READERS))
 async def test_a_setting_that_loses_commits_is_told_and_nothing_is_served(
     tmp_path, connection, setting
 ):

@@ -17,7 +17,7 @@ from schema.wire import Change
 from server.accounts import COOKIE, new_login, sign_in
 from server.blobs import NAMED_MAX, NAMES, Blobs
 from server.routes import blob
-from server.store.commit import row_crc
+from server.store.checksums import row_crc
 from server.store.sqlite import SqliteTxn
 from tests.server.test_blob import PHOTO, SHA, SIZE, b64, create, feedback, ready, send, upload
 from tests.server.world import small_centre
@@ -410,9 +410,10 @@ async def test_a_row_whose_words_were_purged_shows_its_photo_to_nobody(world):
     await upload(phone)
     assert (await asked(mate)).status_code == 200
     with closing(sqlite3.connect(world.engine.config.database)) as database, database:
-        database.create_function("crc", 1, lambda doc: row_crc(doc.encode(), None))
+        database.create_function("crc", 2, lambda doc, by: row_crc(doc.encode(), None, by, 0))
         database.execute("UPDATE row SET doc=json_remove(doc, '$.fields.photos')")
-        database.execute("UPDATE row SET crc=crc(doc) WHERE history IS NULL AND doc IS NOT NULL")
+        edited = "history IS NULL AND doc IS NOT NULL"
+        database.execute(f"UPDATE row SET crc=crc(doc, authority) WHERE {edited}")
     assert (await asked(mate)).status_code == 404
 
 

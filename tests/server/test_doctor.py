@@ -2,7 +2,6 @@
 
 import json
 import re
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from server.store.sqlite import open_store
 from server.tls import ensure, names_of, now_utc
 from tests.crash.kept import kept
 from tests.crash.rot import copied, flipped, named
+from tests.server.altering import alter
 from tests.server.world import Time, small_centre
 from tests.sync.builders import NOW
 
@@ -62,12 +62,6 @@ def troubles(folder, machine=HEALTHY):
     found = answers(folder, machine).values()
     wrong = [one for one in found if one.state is not State.FINE and one.code != "app_missing"]
     return {one.code: one.state for one in wrong}
-
-
-def alter(folder, query):
-    db = sqlite3.connect(Config(folder).database, isolation_level=None)
-    db.execute(query)
-    db.close()
 
 
 def test_a_centre_without_a_backup_has_one_warning(folder):

@@ -5,7 +5,6 @@ import json
 import sqlite3
 from random import Random
 from string import Formatter
-from zlib import crc32
 
 import msgspec
 import pytest
@@ -20,11 +19,12 @@ from server.cli.verify import SHOWN_MAX, command
 from server.config import Config
 from server.data_folder import Settings, locked
 from server.node import public_key, verifies
-from server.store.commit import line_crc, row_crc
+from server.store.checksums import line_crc, row_crc, side_crc
 from server.store.inspect import Inspector, Unreadable, walk
 from sync.mutation import decode_mutation, hash_of, signing_bytes
 from tests.crash.kept import kept, photos
 from tests.crash.rot import copied, named
+from tests.server.altering import alter
 
 PAGE = 4096
 SEED_OF_PAGES = 5
@@ -38,14 +38,6 @@ def centre(tmp_path_factory):
 @pytest.fixture
 def folder(centre, tmp_path):
     return copied(centre.closed, tmp_path / "copy")
-
-
-def alter(folder, query, *values):
-    """Change the database behind the server's back; the first value of the changed row."""
-    db = sqlite3.connect(Config(folder).database, isolation_level=None)
-    [line] = db.execute(f"{query} RETURNING *", values).fetchall()[:1]
-    db.close()
-    return line
 
 
 def lines_of(folder):
@@ -106,6 +98,12 @@ def test_a_log_whose_last_line_was_cut_off_does_not_match_its_head(folder):
 def test_a_head_that_claims_what_cannot_be_is_named(folder, change):
     alter(folder, f"UPDATE head SET {change}")
     assert flaws(folder) == {Flaw.HEAD}
+
+
+@pytest.mark.parametrize("change", ["epoch='9-x'", "durable=seq", "floor=1", "realm='x'"])
+def test_a_head_that_claims_what_was_not_written_is_named(folder, change):
+    alter(folder, f"UPDATE head SET {change}", fitting=False)
+    assert Flaw.HEAD in flaws(folder)
 
 
 def rewritten(folder, seq):
@@ -214,7 +212,7 @@ def test_a_row_whose_words_were_changed_does_not_match_its_digest(folder):
 def test_a_checksum_made_to_fit_does_not_make_the_digest_fit(folder):
     row = alter(folder, f"UPDATE row SET doc=replace(doc, 'head', 'hand') WHERE {ROW}")
     doc, history = (one.encode() if one else None for one in row[6:8])
-    alter(folder, f"UPDATE row SET crc=? WHERE {ROW}", row_crc(doc, history))
+    alter(folder, f"UPDATE row SET crc=? WHERE {ROW}", row_crc(doc, history, row[8], row[10]))
     assert found_in(folder) == [(Flaw.DIGEST, HERE)]
 
 
@@ -288,7 +286,8 @@ def test_a_record_of_the_server_s_own_that_was_altered_is_named(folder):
     alter(folder, "UPDATE side SET doc='x' WHERE kind='node' AND key='self'")
     here = {"kind": "node", "key": "self"}
     assert found_in(folder) == [(Flaw.CHECKSUM, here)]
-    alter(folder, "UPDATE side SET crc=? WHERE kind='node' AND key='self'", crc32(b"x"))
+    fitting = side_crc("node", "self", b"x")
+    alter(folder, "UPDATE side SET crc=? WHERE kind='node' AND key='self'", fitting)
     assert found_in(folder) == [(Flaw.RECORD, here)]
 
 

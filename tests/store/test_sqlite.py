@@ -72,6 +72,33 @@ async def test_a_damaged_record_of_the_server_is_not_read(store):
             await store.read(look)
 
 
+@pytest.mark.parametrize("column", ["epoch", "chain", "realm"])
+async def test_a_damaged_head_is_not_read(store, column):
+    damaged(store, f"UPDATE head SET {column}={column}||'x'")
+    with pytest.raises(Damaged, match="head"):
+        await store.read(lambda txn: txn.head())
+
+
+async def test_a_log_whose_head_is_under_another_name_is_not_begun_anew(store):
+    damaged(store, "UPDATE head SET centre='centrf'")
+    with pytest.raises(Damaged, match="head"):
+        await open_store(store.path, "centre")
+
+
+async def test_what_the_tables_say_beside_a_row_is_checked_too(store):
+    damaged(store, "UPDATE row SET authority=7 WHERE id='s1'")
+    damaged(store, "UPDATE row SET removed=1 WHERE id='s2'")
+    for id in ("s1", "s2"):
+        with pytest.raises(Damaged, match=f"step/{id}"):
+            await store.read(lambda txn, id=id: txn.rows([("step", id)]))
+
+
+async def test_a_record_under_another_name_is_not_read(store):
+    damaged(store, "UPDATE side SET key='l' WHERE key='k'")
+    with pytest.raises(Damaged, match="code/l"):
+        await store.read(lambda txn: txn.get("code", "l"))
+
+
 async def test_a_database_of_a_newer_program_is_not_touched(tmp_path):
     path = tmp_path / "centre.db"
     await (await open_store(path, "centre")).close()

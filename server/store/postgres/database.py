@@ -8,9 +8,10 @@ from secrets import token_bytes
 
 import psycopg
 
+from server.store.checksums import head_crc
 from server.store.postgres.schema import migrate
 from server.store.postgres.txn import CHANNEL, PostgresTxn
-from server.store.protocol import Read, Store, T, Txn, UnsafeSettings
+from server.store.protocol import Head, Read, Store, T, Txn, UnsafeSettings
 
 READERS = 4
 UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off",), "full_page_writes": ("off",)}
@@ -57,10 +58,11 @@ class PostgresDatabase:
         self.centre = centre
         self._db: psycopg.Connection | None = None
         migrate(self.db)
+        head = Head(centre, random(16).hex(), f"1-{random(8).hex()}", 0, "")
         self.db.execute(
-            "INSERT INTO head (centre, realm, epoch, seq, chain) VALUES (%s, %s, %s, 0, '')"
-            " ON CONFLICT DO NOTHING",
-            (centre, random(16).hex(), f"1-{random(8).hex()}"),
+            "INSERT INTO head (centre, realm, epoch, seq, chain, crc)"
+            " VALUES (%s, %s, %s, 0, '', %s) ON CONFLICT DO NOTHING",
+            (centre, head.realm, head.epoch, head_crc(head)),
         )
 
     @property

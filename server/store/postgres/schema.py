@@ -8,7 +8,7 @@ TABLES = """
 CREATE TABLE head (
     centre text COLLATE "C" PRIMARY KEY, realm text NOT NULL, epoch text NOT NULL,
     seq bigint NOT NULL, chain text NOT NULL, floor bigint NOT NULL DEFAULT 0,
-    durable bigint NOT NULL DEFAULT 0
+    durable bigint NOT NULL DEFAULT 0, crc bigint NOT NULL
 ) WITH (fillfactor = 50);
 CREATE TABLE log (
     centre text COLLATE "C", seq bigint, replica text COLLATE "C" NOT NULL, lane int NOT NULL,

@@ -2,16 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-from zlib import crc32
 
 import msgspec
 import psycopg
 import structlog
 from msgspec import Raw
+from msgspec.structs import replace
 
 from schema.wire import Page, Row
-from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of, row_crc
-from server.store.lines import by_entity, by_lane, doc_of, logged_of, stored_of, words_of
+from server.store.checksums import head_crc, row_crc, side_crc
+from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
+from server.store.lines import (
+    by_entity,
+    by_lane,
+    doc_of,
+    head_of,
+    is_sound,
+    logged_of,
+    stored_of,
+    words_of,
+)
 from server.store.protocol import Commit, Committed, Doc, Head, Slice, Span, Touched, Txn
 from sync.digest import WRAP, as_signed
 from sync.known import Logged
@@ -27,7 +37,7 @@ WALKED = 200
 """Rows read at once on a walk over many of them."""
 
 _DOC = "convert_to(r.doc, 'UTF8'), convert_to(r.history, 'UTF8')"
-_ROW = f"r.entity, r.id, {_DOC}, r.authority, r.crc"
+_ROW = f"r.entity, r.id, {_DOC}, r.authority, r.removed, r.crc"
 _BEGINS = "centre=%s AND kind=%s AND key>=%s AND key<%s"
 _SCOPE = "(SELECT no FROM scope WHERE centre=%s AND name=%s)"
 _JOIN = '"row" r ON r.centre=m.centre AND r.no=m."row"'
@@ -54,13 +64,21 @@ class PostgresTxn(Txn):
         self._db.execute(query, _kept(values))
 
     def head(self) -> Head:
-        query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head WHERE centre=%s"
-        return Head(*self._one(query, self._centre))
+        query = (
+            "SELECT centre, realm, epoch, seq, chain, floor, durable, crc FROM head WHERE centre=%s"
+        )
+        return head_of(self._one(query, self._centre))
 
     def set_head(self, head: Head) -> None:
+        now = self.head()
+        self._write_head(replace(head, realm=now.realm, seq=now.seq, chain=now.chain))
+
+    def _write_head(self, head: Head) -> None:
         self._do(
-            "UPDATE head SET epoch=%s, floor=%s, durable=%s WHERE centre=%s",
-            *(head.epoch, head.floor, head.durable, self._centre),
+            "UPDATE head SET epoch=%s, seq=%s, chain=%s, floor=%s, durable=%s, crc=%s"
+            " WHERE centre=%s",
+            *(head.epoch, head.seq, head.chain, head.floor, head.durable),
+            *(head_crc(head), self._centre),
         )
 
     def forget(self, after: int, upto: int, limit: int) -> int:
@@ -167,14 +185,15 @@ class PostgresTxn(Txn):
         rows: list[Row] = []
         out: list[tuple[str, str]] = []
         last, size = after, 0
-        for seq, present, entity, id, doc, history, crc in self._moved(scope, lane, after):
+        for seq, present, *line in self._moved(scope, lane, after):
+            entity, id, doc = line[:3]
             if size >= room and seq != last:
                 return Slice(Page(scope, lane, last, rows, out), size, False)
             last = seq
             if not present:
                 out.append((entity, id))
                 size += len(entity) + len(id)
-            elif row_crc(doc, history) == crc:
+            elif is_sound(line):
                 rows.append(Raw(doc))  # type: ignore[arg-type]
                 size += len(doc)
             else:
@@ -184,7 +203,7 @@ class PostgresTxn(Txn):
     def _moved(self, scope: str, lane: int, after: int) -> Iterator[Any]:
         """What a page tells above `after`, read a slice at a time."""
         query = (
-            f'SELECT m.seq, m.present, r.entity, r.id, {_DOC}, r.crc, m."row" FROM member m'
+            f'SELECT m.seq, m.present, {_ROW}, m."row" FROM member m'
             f" JOIN {_JOIN} WHERE m.centre=%s AND m.scope={_SCOPE} AND m.lane=%s"
             ' AND (m.seq, m."row")>(%s, %s)'
             " AND CASE WHEN m.present THEN r.doc IS NOT NULL AND (%s OR NOT r.removed) ELSE %s END"
@@ -214,7 +233,7 @@ class PostgresTxn(Txn):
 
     def walk_pair(self, scope: str, lane: int, low: Key) -> Iterator[tuple[Key, bytes]]:
         query = (
-            f"SELECT r.entity, r.id, {_DOC}, r.crc FROM member m JOIN {_JOIN}"
+            f"SELECT {_ROW} FROM member m JOIN {_JOIN}"
             f" WHERE m.centre=%s AND m.scope={_SCOPE} AND m.lane=%s AND m.present"
             " AND (r.entity, r.id)>(%s, %s) AND r.doc IS NOT NULL AND NOT r.removed"
             " ORDER BY r.entity, r.id LIMIT %s"
@@ -223,12 +242,12 @@ class PostgresTxn(Txn):
         first = query.replace(">(%s, %s)", ">=(%s, %s)")
         while lines := self._all(first or query, *pair, *low, WALKED):
             first = ""
-            for entity, id, doc, history, crc in lines:
-                low = (entity, id)
-                if row_crc(doc, history) == crc:
-                    yield low, doc
+            for line in lines:
+                low = line[:2]
+                if is_sound(line):
+                    yield low, line[2]
                 else:
-                    log.error("damaged", entry=f"{entity}/{id}")
+                    log.error("damaged", entry="/".join(low))
 
     def now_ms(self) -> int:
         query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -275,11 +294,11 @@ class PostgresTxn(Txn):
         return self._centre, span.kind, max(span.prefix, span.low), span.prefix + LAST
 
     def put(self, kind: str, key: str, doc: Doc) -> None:
-        text = _encode(doc)
+        key, text = _kept_one(key), _encode(doc)
         self._do(
             "INSERT INTO side (centre, kind, key, doc, crc) VALUES (%s, %s, %s, %s, %s)"
             " ON CONFLICT (centre, kind, key) DO UPDATE SET doc=excluded.doc, crc=excluded.crc",
-            *(self._centre, kind, key, text.decode(), crc32(text)),
+            *(self._centre, kind, key, text.decode(), side_crc(kind, key, text)),
         )
 
     def delete(self, kind: str, key: str) -> None:
@@ -297,10 +316,7 @@ class PostgresTxn(Txn):
         self._write_rows(places)
         self._write_spots(places, scopes)
         self._write_pairs(batch, scopes)
-        self._do(
-            "UPDATE head SET seq=%s, chain=%s WHERE centre=%s",
-            *(batch.done[-1].seq, batch.chain, self._centre),
-        )
+        self._write_head(replace(head, seq=batch.done[-1].seq, chain=batch.chain))
         self._do("SELECT pg_notify(%s, %s)", CHANNEL, self._centre)
         return batch.done
 
@@ -426,8 +442,9 @@ def _values(place: Place) -> tuple[Any, ...]:
         return (0, None, None, None, 0, 0, False, 0)
     doc, history = encoded(place)
     told = (place.stored.parent, doc.decode(), history.decode() if history else None)
-    crc = row_crc(doc, history)
-    return (place.row.seq, *told, place.stored.authority, place.digest, place.row.removed, crc)
+    authority, removed = place.stored.authority, place.row.removed
+    crc = row_crc(doc, history, authority, removed)
+    return (place.row.seq, *told, authority, place.digest, removed, crc)
 
 
 def _columns(lines: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:

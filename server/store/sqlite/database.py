@@ -2,15 +2,17 @@
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from secrets import token_bytes
 
-from server.store.protocol import Read, Store, T, Txn, UnsafeSettings
+from server.store.checksums import head_crc
+from server.store.protocol import Damaged, Head, Read, Store, T, Txn, UnsafeSettings
 from server.store.sqlite.schema import migrate
 from server.store.sqlite.txn import SqliteTxn
+from server.store.wal import check_log
 
 READERS = 2
 BUSY_TIMEOUT_S = 10.0
@@ -36,8 +38,12 @@ def connect(path: Path, query_only: bool) -> sqlite3.Connection:
 
 
 async def open_store(path: Path, centre: str) -> "SqliteStore":
-    """Open or make the database of one centre, its schema brought up to date."""
+    """Open or make the database of one centre, its schema brought up to date.
+
+    DamagedLog, and nothing changed, where opening it would lose what was committed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(check_log, path)
     return await asyncio.to_thread(SqliteStore, path, centre)
 
 
@@ -53,10 +59,15 @@ class SqliteDatabase:
         self.db = db
         self.centre = centre
         migrate(db)
-        names = (centre, random(16).hex(), f"1-{random(8).hex()}")
+        head = Head(centre, random(16).hex(), f"1-{random(8).hex()}", 0, "")
+        query = "SELECT 1 FROM {} WHERE centre=? LIMIT 1"
+        if db.execute(query.format("head"), (centre,)).fetchone():
+            return
+        if db.execute(query.format("log"), (centre,)).fetchone():
+            raise Damaged("head")
         db.execute(
-            "INSERT OR IGNORE INTO head (centre, realm, epoch, seq, chain) VALUES (?, ?, ?, 0, '')",
-            names,
+            "INSERT INTO head (centre, realm, epoch, seq, chain, crc) VALUES (?, ?, ?, 0, '', ?)",
+            (centre, head.realm, head.epoch, head_crc(head)),
         )
 
     def write(self, work: Callable[[Txn], T]) -> T:
@@ -96,8 +107,10 @@ class SqliteStore(Store):
         self._database = SqliteDatabase(connect(path, query_only=False), centre)
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
-        self._local = threading.local()
-        self._reader_dbs: list[sqlite3.Connection] = []
+        self._reading = [connect(path, query_only=True) for _ in range(READERS)]
+        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        for db in self._reading:
+            self._idle.put(db)
 
     async def write(self, work: Callable[[Txn], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -107,10 +120,11 @@ class SqliteStore(Store):
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Callable[[Read], T]) -> T:
-        if not hasattr(self._local, "db"):
-            self._local.db = connect(self.path, query_only=True)
-            self._reader_dbs.append(self._local.db)
-        return read_on(self._local.db, self.centre, work)
+        db = self._idle.get()
+        try:
+            return read_on(db, self.centre, work)
+        finally:
+            self._idle.put(db)
 
     async def hints(self) -> AsyncIterator[None]:
         await asyncio.Event().wait()
@@ -122,6 +136,6 @@ class SqliteStore(Store):
     def _close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
-        for db in self._reader_dbs:
+        for db in self._reading:
             db.close()
         self._database.db.close()

@@ -7,8 +7,8 @@ import msgspec
 from sqlite_utils import Database
 
 from schema.wire import Row
-from server.store.commit import line_crc, row_crc
-from server.store.protocol import NewerDatabase
+from server.store.checksums import head_crc, line_crc, row_crc, side_crc
+from server.store.protocol import Head, NewerDatabase
 from sync.digest import as_signed, digest_of
 from sync.mutation import dot_of
 
@@ -142,6 +142,7 @@ def _fourth(db: Database) -> None:
         " PRIMARY KEY (centre, kind, key))"
     )
     db.table("log").add_column("crc", int)
+    db.table("head").add_column("crc", int)
     _carry_over(db)
     for table in ("member", "row", "digest", "side"):
         db.execute(f"DROP TABLE old_{table}")
@@ -166,8 +167,10 @@ def _fourth(db: Database) -> None:
 
 def _carry_over(db: Database) -> None:
     """The lines of the old tables in the new ones; SQLite goes through them, one at a time."""
-    db.conn.create_function("row_crc", 2, _crc_of_row)
+    db.conn.create_function("row_crc", 4, _crc_of_row)
     db.conn.create_function("line_crc", 9, _crc_of_line)
+    db.conn.create_function("side_crc", 3, lambda kind, key, doc: side_crc(kind, key, doc.encode()))
+    db.conn.create_function("head_crc", 7, lambda *told: head_crc(Head(*told)))
     db.execute(
         "INSERT INTO scope (centre, name) SELECT centre, scope FROM old_member"
         " UNION SELECT centre, scope FROM old_digest"
@@ -175,7 +178,8 @@ def _carry_over(db: Database) -> None:
     db.execute(
         "INSERT INTO row (centre, entity, id, seq, parent, doc, history, authority, digest,"
         " removed, crc) SELECT centre, entity, id, seq, parent, doc, history, authority, digest,"
-        " removed, row_crc(doc, history) FROM old_row ORDER BY centre, entity, id"
+        " removed, row_crc(doc, history, authority, removed) FROM old_row"
+        " ORDER BY centre, entity, id"
     )
     db.execute(
         "INSERT INTO row (centre, entity, id, seq, authority, digest, removed, crc)"
@@ -198,14 +202,17 @@ def _carry_over(db: Database) -> None:
         "UPDATE pair SET sum=d.sum FROM old_digest d JOIN scope s"
         " ON s.centre=d.centre AND s.name=d.scope WHERE pair.scope=s.no AND pair.lane=d.lane"
     )
-    db.execute("INSERT INTO side SELECT centre, kind, key, doc, row_crc(doc, NULL) FROM old_side")
+    db.execute(
+        "INSERT INTO side SELECT centre, kind, key, doc, side_crc(kind, key, doc) FROM old_side"
+    )
+    db.execute("UPDATE head SET crc=head_crc(centre, realm, epoch, seq, chain, floor, durable)")
     db.execute(
         "UPDATE log SET crc=line_crc(seq, replica, lane, n, hash, verdict, code, detail, tags)"
     )
 
 
-def _crc_of_row(doc: str, history: str | None) -> int:
-    return row_crc(doc.encode(), history.encode() if history else None)
+def _crc_of_row(doc: str, history: str | None, authority: int, removed: int) -> int:
+    return row_crc(doc.encode(), history.encode() if history else None, authority, removed)
 
 
 def _crc_of_line(seq: int, replica: str, lane: int, n: int, *told: str | None) -> int:
@@ -231,5 +238,6 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version={number}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # A disk that is full may have undone it already.
+                connection.execute("ROLLBACK")
             raise

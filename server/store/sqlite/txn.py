@@ -2,24 +2,25 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from zlib import crc32
 
 import msgspec
 import structlog
 from msgspec import Raw
+from msgspec.structs import replace
 
 from schema.wire import Page, Row
-from server.store.commit import (
-    Batch,
-    Line,
-    Place,
-    Spot,
-    encoded,
-    fold,
-    keys_of,
-    row_crc,
+from server.store.checksums import head_crc, row_crc, side_crc
+from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
+from server.store.lines import (
+    by_entity,
+    by_lane,
+    doc_of,
+    head_of,
+    is_sound,
+    logged_of,
+    stored_of,
+    words_of,
 )
-from server.store.lines import by_entity, by_lane, doc_of, logged_of, stored_of, words_of
 from server.store.protocol import (
     Commit,
     Committed,
@@ -41,7 +42,7 @@ WALKED = 200
 """Rows read at once on a walk over all of them."""
 
 _BEGINS = "centre=? AND kind=? AND key>=? AND key<?"
-_ROW = "r.entity, r.id, CAST(r.doc AS BLOB), CAST(r.history AS BLOB), r.authority, r.crc"
+_ROW = "r.entity, r.id, CAST(r.doc AS BLOB), CAST(r.history AS BLOB), r.authority, r.removed, r.crc"
 _SCOPE = "(SELECT no FROM scope WHERE centre=? AND name=?)"
 
 _encode = msgspec.json.encode
@@ -55,13 +56,22 @@ class SqliteTxn(Txn):
         self._centre = centre
 
     def head(self) -> Head:
-        query = "SELECT centre, realm, epoch, seq, chain, floor, durable FROM head WHERE centre=?"
-        return Head(*self._db.execute(query, (self._centre,)).fetchone())
+        query = (
+            "SELECT centre, realm, epoch, seq, chain, floor, durable, crc FROM head WHERE centre=?"
+        )
+        return head_of(self._db.execute(query, (self._centre,)).fetchone())
 
     def set_head(self, head: Head) -> None:
+        now = self.head()
+        self._write_head(replace(head, realm=now.realm, seq=now.seq, chain=now.chain))
+
+    def _write_head(self, head: Head) -> None:
         self._db.execute(
-            "UPDATE head SET epoch=?, floor=?, durable=? WHERE centre=?",
-            (head.epoch, head.floor, head.durable, self._centre),
+            "UPDATE head SET epoch=?, seq=?, chain=?, floor=?, durable=?, crc=? WHERE centre=?",
+            (
+                *(head.epoch, head.seq, head.chain, head.floor, head.durable),
+                *(head_crc(head), self._centre),
+            ),
         )
 
     def forget(self, after: int, upto: int, limit: int) -> int:
@@ -173,8 +183,7 @@ class SqliteTxn(Txn):
 
     def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
         lines = self._db.execute(
-            "SELECT m.seq, m.present, r.entity, r.id, CAST(r.doc AS BLOB),"
-            " CAST(r.history AS BLOB), r.crc FROM member m JOIN row r ON r.no=m.row"
+            f"SELECT m.seq, m.present, {_ROW} FROM member m JOIN row r ON r.no=m.row"
             f" WHERE m.scope={_SCOPE} AND m.lane=? AND m.seq>?"
             " AND (CASE WHEN m.present THEN r.doc IS NOT NULL AND r.removed <= ? ELSE ? END)"
             " ORDER BY m.seq",
@@ -183,12 +192,13 @@ class SqliteTxn(Txn):
         rows: list[Row] = []
         out: list[tuple[str, str]] = []
         last, size = after, 0
-        for seq, present, entity, id, doc, history, crc in lines:
+        for seq, present, *line in lines:
+            entity, id, doc = line[:3]
             if size >= room and seq != last:
                 return Slice(Page(scope, lane, last, rows, out), size, False)
             last = seq
             if present:
-                if row_crc(doc, history) == crc:
+                if is_sound(line):
                     rows.append(Raw(doc))  # type: ignore[arg-type]
                     size += len(doc)
                 else:
@@ -215,11 +225,11 @@ class SqliteTxn(Txn):
         )
         one = f"SELECT {_ROW} FROM row r WHERE r.no=?"
         for (no,) in self._db.execute(query, (self._centre, scope, lane, *low)):
-            entity, id, doc, history, _, crc = self._db.execute(one, (no,)).fetchone()
-            if row_crc(doc, history) == crc:
-                yield (entity, id), doc
+            line = self._db.execute(one, (no,)).fetchone()
+            if is_sound(line):
+                yield line[:2], line[2]
             else:
-                log.error("damaged", entry=f"{entity}/{id}")
+                log.error("damaged", entry="/".join(line[:2]))
 
     def now_ms(self) -> int:
         query = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -267,7 +277,7 @@ class SqliteTxn(Txn):
         self._db.execute(
             "INSERT OR REPLACE INTO side (centre, kind, key, doc, crc)"
             " VALUES (?, ?, ?, CAST(? AS TEXT), ?)",
-            (self._centre, kind, key, text, crc32(text)),
+            (self._centre, kind, key, text, side_crc(kind, key, text)),
         )
 
     def delete(self, kind: str, key: str) -> None:
@@ -284,10 +294,7 @@ class SqliteTxn(Txn):
         self._write_log(batch.lines)
         self._write_places(places)
         self._write_pairs(batch)
-        self._db.execute(
-            "UPDATE head SET seq=?, chain=? WHERE centre=?",
-            (batch.done[-1].seq, batch.chain, self._centre),
-        )
+        self._write_head(replace(head, seq=batch.done[-1].seq, chain=batch.chain))
         return batch.done
 
     def _places(self, keys: Sequence[Key]) -> dict[Key, Place]:
@@ -359,8 +366,8 @@ class SqliteTxn(Txn):
             return (0, None, None, None, 0, 0, 0, 0)
         doc, history = encoded(place)
         parent, authority = place.stored.parent, place.stored.authority
-        crc = row_crc(doc, history)
         row = place.row
+        crc = row_crc(doc, history, authority, row.removed)
         return (row.seq, parent, doc, history, authority, place.digest, int(row.removed), crc)
 
     def _scopes(self, names: set[str]) -> dict[str, int]:
