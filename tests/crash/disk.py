@@ -8,7 +8,6 @@ import os
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from server.cli.system_packages import find_compiler, has_c_headers
 
 SOURCE = Path(__file__).with_name("record.c")
+BUILT = SOURCE.parents[2] / "var" / "crash"
 FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared")
 FULL, BROKEN = errno.ENOSPC, errno.EIO
 WRITES, SYNCS = 1, 2
@@ -35,8 +35,9 @@ def library() -> Path:
     compiler = find_compiler()
     assert compiler is not None
     name = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"lingda-record-{os.getuid()}-{name}.so"
+    path = BUILT / f"record-{name}.so"
     if not path.exists():
+        BUILT.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
         subprocess.run(
             [compiler, *FLAGS, "-o", fresh, SOURCE, "-ldl", "-lpthread"],
