@@ -19,6 +19,7 @@ from schema.versions import MINUTE_MS
 from server.blobs import Blobs, drop_stale
 from server.engine import Engine
 from server.errors import Fault
+from server.guests import Guests
 from server.routes import blob, enrol, live, pwa, sync
 from server.routes.problems import on_bug, on_fault, on_http_exception
 from server.web.routes import routes as web_routes
@@ -128,5 +129,6 @@ def build_app(engine: Engine) -> Starlette:
     )
     app.state.engine = engine
     app.state.blobs = Blobs(engine.config.blobs)
+    app.state.guests = Guests(engine)
     app.state.upload_sweep = UploadSweep(engine, app.state.blobs)
     return app

@@ -3,9 +3,19 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+
+from msgspec.structs import replace
 
 from schema.wire import Poke
 from server.clock import Clock
+from server.wire import encode
+
+
+@lru_cache(maxsize=1_024)
+def frame_of(poke: Poke) -> str:
+    """The poke as it goes over the line: the same text for all who hear of it."""
+    return encode(poke).decode()
 
 
 class Listener:
@@ -17,13 +27,10 @@ class Listener:
         self._ready = asyncio.Event()
 
     def offer(self, poke: Poke) -> None:
-        """Keep the poke if this listener may know of its scope; an older one gives way."""
-        if self.scopes is not None and poke.scope not in self.scopes:
-            return
+        """Keep the poke; an older one gives way."""
         key = (poke.scope, poke.lane)
         older = self._pending.get(key)
-        prev = older.prev if older else poke.prev
-        self._pending[key] = Poke(poke.scope, poke.lane, poke.seq, prev)
+        self._pending[key] = replace(poke, prev=older.prev) if older else poke
         self._ready.set()
 
     async def take(self) -> list[Poke]:
@@ -39,7 +46,8 @@ class Hub:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._listeners: set[Listener] = set()
+        self._to_all: set[Listener] = set()
+        self._by_scope: dict[str, set[Listener]] = {}
         self._moved: dict[tuple[str, int], int] = {}
         self._moved_at: dict[tuple[str, int], int] = {}
 
@@ -47,11 +55,19 @@ class Hub:
     def listen(self, scopes: Iterable[str] | None) -> Iterator[Listener]:
         """Listen to these scopes, or to all for None, until the block ends."""
         listener = Listener(None if scopes is None else frozenset(scopes))
-        self._listeners.add(listener)
+        groups = [self._to_all]
+        if listener.scopes is not None:
+            groups = [self._by_scope.setdefault(scope, set()) for scope in listener.scopes]
+        for group in groups:
+            group.add(listener)
         try:
             yield listener
         finally:
-            self._listeners.discard(listener)
+            for group in groups:
+                group.discard(listener)
+            for scope in listener.scopes or ():
+                if not self._by_scope.get(scope):
+                    self._by_scope.pop(scope, None)
 
     def publish(self, moved: dict[tuple[str, int], int]) -> None:
         """Tell everyone that each (scope, lane) now stands at this seq."""
@@ -59,8 +75,9 @@ class Hub:
             poke = Poke(scope, lane, seq, self._moved.get((scope, lane), 0))
             self._moved[scope, lane] = seq
             self._moved_at[scope, lane] = self._clock()
-            for listener in self._listeners:
-                listener.offer(poke)
+            for group in (self._by_scope.get(scope, ()), self._to_all):
+                for listener in group:
+                    listener.offer(poke)
 
     def follow(self, moved: dict[tuple[str, int], int]) -> None:
         """Tell everyone what another process has committed, as far as it is news here."""

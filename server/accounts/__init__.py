@@ -1,7 +1,7 @@
 """Who asks: people at the centre by password and session, devices by enrolment and token."""
 
 from schema.roles import COMMAND
-from server.accounts.enrolment import device_of, enrol, new_code
+from server.accounts.enrolment import device_of, devices_of, enrol, new_code
 from server.accounts.sessions import (
     COOKIE,
     bake_cookie,
@@ -23,6 +23,7 @@ __all__ = [
     "clear_cookie",
     "current_user",
     "device_of",
+    "devices_of",
     "enrol",
     "new_code",
     "new_login",

@@ -1,6 +1,7 @@
 """One-time codes, and the devices that they turn into replicas."""
 
 import secrets
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -177,14 +178,19 @@ async def device_of(engine: "Engine", token: str) -> Device:
 
     Fault `unauthenticated` for any other token, after the same work.
     """
-    replica = token.partition(".")[0]
-    device = await engine.store.read(lambda read: _device(read, replica, token))
+    [device] = await devices_of(engine, [token])
     if device is None:
         raise Fault(Code.UNAUTHENTICATED)
     return device
 
 
-def _device(read: Read, replica: str, token: str) -> Device | None:
+async def devices_of(engine: "Engine", tokens: Sequence[str]) -> list[Device | None]:
+    """The device of each token, as they all are at one moment; None for a token of none."""
+    return await engine.store.read(lambda read: [_device(read, one) for one in tokens])
+
+
+def _device(read: Read, token: str) -> Device | None:
+    replica = token.partition(".")[0]
     doc = read.get("replica", replica)
     right = same(token, doc["token_hash"] if doc else NO_TOKEN)
     if doc is None or not right:

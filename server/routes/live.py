@@ -12,15 +12,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from schema.wire import Cursors
 from server.accounts import check_origin, device_of
 from server.device import Device
-from server.engine import Engine
 from server.errors import Fault
-from server.live import Listener
+from server.guests import Guest
+from server.live import Listener, frame_of
 from server.wire import encode
 
 HELLO_BYTES_MAX = 1_024
 HELLO_S = 10.0
-CHECK_AFTER_MS = 60_000
-"""A device that was let in is asked for again when it is poked this much later, or pings."""
 
 CLOSE_NO_TEXT = 1003
 CLOSE_POLICY = 1008
@@ -49,31 +47,6 @@ class Standing(Struct):
     scopes: Cursors
 
 
-class Guest:
-    """A device on the line, and when its right to be there was last looked up."""
-
-    def __init__(self, engine: Engine, token: str, device: Device) -> None:
-        self.device = device
-        self._engine = engine
-        self._token = token
-        self._checked_ms = engine.clock()
-
-    async def check(self) -> None:
-        """Unwelcome once it is revoked, or was granted other scopes than it listens to."""
-        try:
-            now = await device_of(self._engine, self._token)
-        except Fault:
-            raise Unwelcome(CLOSE_POLICY) from None
-        if now.revoked or now.scopes != self.device.scopes:
-            raise Unwelcome(CLOSE_POLICY)
-        self._checked_ms = self._engine.clock()
-
-    async def check_now_and_then(self) -> None:
-        """As `check`, unless that was only just done."""
-        if abs(self._engine.clock() - self._checked_ms) >= CHECK_AFTER_MS:
-            await self.check()
-
-
 async def live(socket: WebSocket) -> None:
     """Accept, prove, greet, then poke until either side goes. Answers `ping` with `pong`."""
     await socket.accept()
@@ -87,22 +60,23 @@ async def live(socket: WebSocket) -> None:
 
 
 async def _serve(socket: WebSocket) -> None:
-    engine = socket.app.state.engine
-    guest = await _guest(socket)
-    device = guest.device
+    engine, guests = socket.app.state.engine, socket.app.state.guests
+    device, token = await _device(socket)
     engine.joined(device, 1)
     try:
-        with engine.hub.listen(device.scopes) as listener:
+        with guests.staying(device, token) as guest, engine.hub.listen(device.scopes) as listener:
             standing = Standing({scope: engine.hub.stands(scope) for scope in device.scopes})
             with suppress(*GONE):
                 await socket.send_text(encode({"hello": standing}).decode())
-            await until_either(_send(socket, listener, guest), _receive(socket, guest))
+            await until_either(
+                _send(socket, listener, guest), _receive(socket, guest), _turned_away(guest)
+            )
     finally:
         engine.joined(device, -1)
 
 
-async def _guest(socket: WebSocket) -> Guest:
-    """Who connects, as the first frame proves. Unwelcome for anything else."""
+async def _device(socket: WebSocket) -> tuple[Device, str]:
+    """Who connects, as the first frame proves, by its token. Unwelcome for anything else."""
     engine = socket.app.state.engine
     try:
         if socket.headers.get("origin"):
@@ -116,7 +90,7 @@ async def _guest(socket: WebSocket) -> Guest:
         raise Unwelcome(CLOSE_POLICY) from None
     if device.revoked or device.replica != hello.replica:
         raise Unwelcome(CLOSE_POLICY)
-    return Guest(engine, hello.token, device)
+    return device, hello.token
 
 
 async def _text(socket: WebSocket) -> str:
@@ -133,20 +107,27 @@ async def _text(socket: WebSocket) -> str:
 async def _send(socket: WebSocket, listener: Listener, guest: Guest) -> None:
     while True:
         pokes = await listener.take()
-        await guest.check_now_and_then()
+        if not await socket.app.state.guests.may_stay(guest, lately=True):
+            raise Unwelcome(CLOSE_POLICY)
         for poke in pokes:
-            await socket.send_text(encode(poke).decode())
+            await socket.send_text(frame_of(poke))
 
 
 async def _receive(socket: WebSocket, guest: Guest) -> None:
     while True:
         if await _text(socket) == "ping":
-            await guest.check()
+            if not await socket.app.state.guests.may_stay(guest):
+                raise Unwelcome(CLOSE_POLICY)
             await socket.send_text("pong")
 
 
+async def _turned_away(guest: Guest) -> None:
+    await guest.unwelcome.wait()
+    raise Unwelcome(CLOSE_POLICY)
+
+
 async def until_either(*works: Coroutine[None, None, None]) -> None:
-    """Run both until one ends, then end the other; a peer that went is no fault."""
+    """Run all until one ends, then end the others; a peer that went is no fault."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -30,8 +30,8 @@ from server.blobs import (
 )
 from server.errors import Fault
 from server.fleet import DeviceSeen
+from server.guests import CHECK_AFTER_MS
 from server.ids import uuid7
-from server.routes.live import CHECK_AFTER_MS
 from server.serving import LOOPBACK, WS_BYTES_MAX, Listener, _config, bind
 from server.serving import Ports as At
 from server.web.render import degrees, dialable, exact, iso, when
