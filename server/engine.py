@@ -123,7 +123,7 @@ class Engine:
 
     async def head(self) -> Head:
         """The end of the log."""
-        return await self.store.read(lambda txn: txn.head())
+        return await self.store.look(lambda txn: txn.head())
 
     async def sync(self, device: Device, request: SyncRequest) -> SyncReply:
         """Push, then pull. A push that committed stays committed when the pull half fails.

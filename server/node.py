@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def from_b64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
+@lru_cache(maxsize=4_096)
 def public_key(raw: str) -> ec.EllipticCurvePublicKey:
     """The P-256 key of an uncompressed point in base64url. Fault `bad_key` when it is none."""
     try:

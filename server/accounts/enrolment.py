@@ -186,7 +186,7 @@ async def device_of(engine: "Engine", token: str) -> Device:
 
 async def devices_of(engine: "Engine", tokens: Sequence[str]) -> list[Device | None]:
     """The device of each token, as they all are at one moment; None for a token of none."""
-    return await engine.store.read(lambda read: [_device(read, one) for one in tokens])
+    return await engine.store.look(lambda read: [_device(read, one) for one in tokens])
 
 
 def _device(read: Read, token: str) -> Device | None:

@@ -125,7 +125,7 @@ async def current_user(engine: "Engine", connection: HTTPConnection) -> WebUser 
     if not token:
         return None
     now = engine.clock()
-    return await engine.store.read(lambda read: _user(read, digest(token), now))
+    return await engine.store.look(lambda read: _user(read, digest(token), now))
 
 
 def _user(read: Read, key: str, now: int) -> WebUser | None:

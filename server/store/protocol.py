@@ -213,6 +213,10 @@ class Store(Protocol):
     async def read(self, work: Callable[[Read], T]) -> T:
         """Run `work` on a consistent snapshot, beside any writer."""
 
+    async def look(self, work: Callable[[Read], T]) -> T:
+        """As `read`, for a few records by their names: as quick as the store can."""
+        return await self.read(work)
+
     def hints(self) -> AsyncIterator[None]:
         """Comes back when another process may have committed something. A hint: some are lost.
 

@@ -10,7 +10,7 @@ UNSAFE = ("synchronous=0", "synchronous=1", "journal_mode=delete", "journal_mode
 
 
 @pytest.mark.parametrize("setting", UNSAFE)
-@pytest.mark.parametrize("connection", range(1 + READERS))
+@pytest.mark.parametrize("connection", range(2 + READERS))
 async def test_a_setting_that_loses_commits_is_told_and_nothing_is_served(
     tmp_path, connection, setting
 ):

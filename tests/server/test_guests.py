@@ -31,13 +31,13 @@ async def guests(world):
 @pytest.fixture
 def reads(world, monkeypatch):
     """How often the store was read."""
-    count, read = [], world.engine.store.read
+    count, look = [], world.engine.store.look
 
     async def counted(work):
         count.append(work)
-        return await read(work)
+        return await look(work)
 
-    monkeypatch.setattr(world.engine.store, "read", counted)
+    monkeypatch.setattr(world.engine.store, "look", counted)
     return count
 
 
