@@ -224,4 +224,7 @@ def _shared_out(made: list[Checked], told: list[Verdict]) -> list[list[Verdict]]
 def _with_seq(verdict: Verdict, by_dot: dict[str, Verdict]) -> Verdict:
     """A verdict that this batch gave, once its seq is known."""
     done = by_dot.get(verdict.dot)
-    return replace(verdict, seq=done.seq) if done and done.hash == verdict.hash else verdict
+    if done is None or done.hash != verdict.hash:
+        return verdict
+    as_told = done.verdict == verdict.verdict and not verdict.repeat
+    return done if as_told else replace(verdict, seq=done.seq)

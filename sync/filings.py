@@ -62,8 +62,6 @@ def weigh_filings(known: Known, made: list[Stored], actor: str, now_ms: int) -> 
     """What becomes of the Conflicts about machines whose moves were just filed or ruled on."""
     weighed = Weighed([], [])
     filed = [stored for stored in made if stored.row.entity in ORDERS]
-    if not filed:
-        return weighed
     for machine in dict.fromkeys(stored.row.fields["equipment"] for stored in filed):
         card = known.rows.get(("equipment", machine))
         if card is not None and not card.row.removed:

@@ -9,18 +9,18 @@ from schema.tags import Tag
 from schema.versions import DRIFT_MS_MAX, SCHEMA_VERSION
 from schema.wire import Change, Mutation, Verdict
 from sync.conflict import closed, found_by_write, ids_ended
-from sync.filings import weigh_filings
+from sync.filings import ORDERS, weigh_filings
 from sync.known import Arrival, Known, Session
 from sync.merge import Write
 from sync.mutation import VOID, Refusal, check_form
 from sync.quarantine import check_open
-from sync.recall import recall_conflicts, ruled
+from sync.recall import RECALLING, recall_conflicts, ruled
 from sync.removal import removal_conflict, unseen_heads
 from sync.rights import check_guard, entitled, unmet
 from sync.rows import Author, Key, Moment, Stored, at_home, created, removed, set_fields
 from sync.stamp import Stamp, decode_stamp, restamp, surely_ms
 from sync.stub import stubs
-from sync.supplement import RULE_AFTER_CLOSE, after_close
+from sync.supplement import RULE_AFTER_CLOSE, SUPPLEMENTS, after_close
 from sync.upcast import upcast
 
 QUARANTINED = frozenset(
@@ -188,17 +188,21 @@ def _apply(known: Known, mutation: Mutation, who: Session, moment: Moment) -> _A
             work = _remove if change.op == "remove" else _set
             work(known, done, change, _Setting(mutation, author, moment, stored))
     made_rows = list(done.rows.values())
-    for found in recall_conflicts(known, made_rows):
-        done.conflict(found)
-    done.after_close, reopening = after_close(known, made_rows)
-    for found in reopening:
-        done.conflict(found)
-    for conflict in ruled(known, made_rows):
-        done.rows[conflict.key] = closed(conflict, who.actor, moment.now_ms)
-    weighed = weigh_filings(known, made_rows, who.actor, moment.now_ms)
-    done.rows |= {stored.key: stored for stored in weighed.changed}
-    for found in weighed.opened:
-        done.conflict(found)
+    of = {stored.row.entity for stored in made_rows}
+    if of & RECALLING:
+        for found in recall_conflicts(known, made_rows):
+            done.conflict(found)
+        for conflict in ruled(known, made_rows):
+            done.rows[conflict.key] = closed(conflict, who.actor, moment.now_ms)
+    if of & SUPPLEMENTS:
+        done.after_close, reopening = after_close(known, made_rows)
+        for found in reopening:
+            done.conflict(found)
+    if not of.isdisjoint(ORDERS):
+        weighed = weigh_filings(known, made_rows, who.actor, moment.now_ms)
+        done.rows |= {stored.key: stored for stored in weighed.changed}
+        for found in weighed.opened:
+            done.conflict(found)
     return done
 
 

@@ -15,6 +15,8 @@ from sync.known import Known
 from sync.rows import Stored
 
 FIELD = "recall"
+RECALLING = frozenset({"recall", "step", "ruling"})
+"""What a recall, or a Conflict about one, may concern."""
 
 
 def recall_conflicts(known: Known, made: list[Stored]) -> list[Stored]:

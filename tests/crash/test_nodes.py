@@ -14,7 +14,6 @@ from tests.crash.test_kill import PER_SECOND, SAID_BETWEEN, Remembering
 from tests.crash.town import made
 
 DEVICES = 16
-KILLS = 8
 
 
 def nodes_of(folder, store):
@@ -41,8 +40,8 @@ class Roaming(Line):
         return await super().ask(method, path, **more)
 
 
-@pytest.mark.timeout(300)
-async def test_a_node_that_is_killed_takes_nothing_along_and_the_other_goes_on(database, tmp_path):
+async def survives(database, tmp_path, kills):
+    """A load with so many kills in it; what it came to, in words."""
     random, told = Random(4), Remembering()
     town = await made(tmp_path / "data", DEVICES, 6, database)
     devices = told.devices(town)
@@ -55,7 +54,7 @@ async def test_a_node_that_is_killed_takes_nothing_along_and_the_other_goes_on(d
             load = Load(Roaming(servers, client), devices, PER_SECOND, random)
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.run())
-                for kill in range(KILLS):
+                for kill in range(kills):
                     await load.reached(load.said + random.randint(*SAID_BETWEEN))
                     await servers[kill % 2].kill()
                     await load.reached(load.said + random.randint(*SAID_BETWEEN))
@@ -68,4 +67,15 @@ async def test_a_node_that_is_killed_takes_nothing_along_and_the_other_goes_on(d
     assert {one.verdict.verdict for one in told} <= {"applied", "merged"}
     said = [dot for device in devices for dot in device.said]
     length = await truth.check(tmp_path / "data", said, told, database)
-    print(f"{KILLS} kills, {load.said} mutations, {length} lines, {dict(load.line.answers)}")
+    return f"{kills} kills, {load.said} mutations, {length} lines, {dict(load.line.answers)}"
+
+
+@pytest.mark.timeout(300)
+async def test_a_node_that_is_killed_takes_nothing_along_and_the_other_goes_on(database, tmp_path):
+    print(await survives(database, tmp_path, 4))
+
+
+@pytest.mark.long("kill")
+@pytest.mark.timeout(3_600)
+async def test_two_nodes_of_which_one_is_killed_a_hundred_times_lose_nothing(database, tmp_path):
+    print(await survives(database, tmp_path, 100))
