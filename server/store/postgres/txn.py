@@ -185,15 +185,15 @@ class PostgresTxn(Txn):
         rows: list[Row] = []
         out: list[tuple[str, str]] = []
         last, size = after, 0
-        for seq, present, *line in self._moved(scope, lane, after):
-            entity, id, doc = line[:3]
+        for line in self._moved(scope, lane, after):
+            seq, present, entity, id, doc, history, authority, removed, crc, _ = line
             if size >= room and seq != last:
                 return Slice(Page(scope, lane, last, rows, out), size, False)
             last = seq
             if not present:
                 out.append((entity, id))
                 size += len(entity) + len(id)
-            elif is_sound(line):
+            elif row_crc(doc, history, authority, removed) == crc:
                 rows.append(Raw(doc))  # type: ignore[arg-type]
                 size += len(doc)
             else:
@@ -212,8 +212,7 @@ class PostgresTxn(Txn):
         told, mark = after > 0, (after + 1, -1)
         pair = (self._centre, self._centre, scope, lane)
         while lines := self._all(query, *pair, *mark, told, told, WALKED):
-            for *line, _ in lines:
-                yield line
+            yield from lines
             if len(lines) < WALKED:
                 return
             mark = (lines[-1][0], lines[-1][-1])

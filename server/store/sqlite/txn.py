@@ -192,13 +192,12 @@ class SqliteTxn(Txn):
         rows: list[Row] = []
         out: list[tuple[str, str]] = []
         last, size = after, 0
-        for seq, present, *line in lines:
-            entity, id, doc = line[:3]
+        for seq, present, entity, id, doc, history, authority, removed, crc in lines:
             if size >= room and seq != last:
                 return Slice(Page(scope, lane, last, rows, out), size, False)
             last = seq
             if present:
-                if is_sound(line):
+                if row_crc(doc, history, authority, removed) == crc:
                     rows.append(Raw(doc))  # type: ignore[arg-type]
                     size += len(doc)
                 else:
