@@ -1,7 +1,7 @@
 import type { Plugin } from 'vite';
 
 /** Words that only the web view, the command line, the trust page and the bundle's page say. */
-const OF_OTHERS = ['desk.', 'cli.', 'demo.', 'trust.', 'bundle.'];
+const OF_OTHERS = ['desk.', 'cli.', 'demo.', 'trust.', 'bundle.', 'doctor.', 'verify.'];
 
 /** Words of screens that a responder's phone never shows: they come with those screens, by `?surfaces`. */
 const OF_SURFACES = ['tablet.', 'operator.'];
