@@ -107,10 +107,9 @@ class Batcher:
                 _fail(waiting, own)
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        now_ms, told = self._clock(), self._clock.told
-
         def work(txn: Txn) -> tuple[Told, list[list[Verdict]], Moved]:
-            from_now_on = note_clock(txn, told, now_ms)
+            now_ms = self._clock()  # Under the lock: who waited for it judges by no older time.
+            from_now_on = note_clock(txn, self._clock.told, now_ms)
             return from_now_on, *_write(txn, [waiting.job for waiting in batch], now_ms)
 
         self._clock.told, verdicts, moved = await self._store.write(work)

@@ -1,5 +1,6 @@
 """The server's clock: the one place that asks the machine for the time."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -64,15 +65,18 @@ class Watch:
         self._clock = clock
         self._steady = steady or (lambda: 0)
         self._last = (0, 0)
+        self._asked = threading.Lock()
         self.told = Told(0, 0)
 
     def __call__(self) -> int:
-        """The time now."""
-        now_ms, steady_ms = self._clock(), self._steady()
-        last_ms, at_ms = self._last
-        due_ms = last_ms + steady_ms - at_ms
-        self._last = (now_ms, steady_ms)
-        self.told = self.told.and_now(due_ms).and_now(now_ms) if last_ms else Told(now_ms, now_ms)
+        """The time now, on whatever thread."""
+        with self._asked:
+            now_ms, steady_ms = self._clock(), self._steady()
+            last_ms, at_ms = self._last
+            due_ms = last_ms + steady_ms - at_ms
+            self._last = (now_ms, steady_ms)
+            before = self.told.and_now(due_ms)
+            self.told = before.and_now(now_ms) if last_ms else Told(now_ms, now_ms)
         return now_ms
 
 

@@ -15,7 +15,7 @@ from server.clock import Clock, SharedClock, Watch
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
-from server.fleet import DeviceSeen, Fleet, exchange
+from server.fleet import DeviceSeen, Fleet, heard_elsewhere, tell_heard
 from server.follow import Follower, Moved
 from server.ids import uuid7
 from server.indexes import make_indexes
@@ -71,6 +71,7 @@ class Engine:
         self._batcher = Batcher(store, clock, self.hub.publish)
         self._follower: Follower | None = None
         self._process = ""
+        self._fleet_seq = 0
         self._exchanged_ms = 0
 
     @classmethod
@@ -103,16 +104,27 @@ class Engine:
             engine._follower = await Follower.start(store, shared, engine._looked)
         return engine
 
-    async def _looked(self, moved: Moved) -> None:
+    async def _looked(self, moved: Moved, is_anew: bool) -> None:
         """Tell who listens here what others committed, and exchange with them who was heard."""
-        self.hub.follow(moved)
+        if is_anew:
+            self.hub.forget()
+        self.hub.publish(moved)
         now = self.clock()
         if abs(now - self._exchanged_ms) < EXCHANGED_MS:
             return
         self._exchanged_ms, news = now, self._fleet.news(self._process)
-        told = await self.store.write(lambda txn: exchange(txn, self._process, news, now))
+        try:
+            await self.store.write(lambda txn: tell_heard(txn, self._process, news, now))
+        except BaseException:
+            self._fleet.not_told(news)
+            raise
+        told = await self.store.read(lambda txn: heard_elsewhere(txn, self._process, now))
         if self._fleet.hear(told):
-            self.hub.publish({(FLEET, 0): now})
+            self._tell_fleet()
+
+    def _tell_fleet(self) -> None:
+        self._fleet_seq = max(self._fleet_seq + 1, self.clock())
+        self.hub.publish({(FLEET, 0): self._fleet_seq})
 
     async def close(self) -> None:
         """Finish what is being written, then close the store."""
@@ -295,7 +307,7 @@ class Engine:
     def joined(self, device: Device, delta: int) -> None:
         """A live connection of this device opened (+1) or ended (−1)."""
         self._fleet.connected(device, delta, self.clock())
-        self.hub.publish({(FLEET, 0): self.clock()})
+        self._tell_fleet()
 
 
 def _as_it_stands(txn: Txn, changes: Iterable[Change]) -> Base:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec import Struct
 
-from schema.versions import LANES, TIME_MS_MAX, TIME_MS_MIN
+from schema.versions import DAY_MS, LANES, TIME_MS_MAX, TIME_MS_MIN
 from schema.wire import SyncRequest
 from server.device import Device
-from server.store.protocol import Read, Txn
+from server.store.protocol import Doc, Read, Txn
 
 
 class DeviceSeen(Struct):
@@ -46,6 +46,8 @@ HEARD, PROCESS = "heard", "process"
 GONE_AFTER_MS = 15_000
 """A process that has said nothing for so long is gone, and the connections to it with it."""
 
+PROCESS_KEPT_MS = DAY_MS
+
 
 class Heard(Struct):
     """What one process knows of a device that spoke to it."""
@@ -53,10 +55,6 @@ class Heard(Struct):
     process: str
     seen: DeviceSeen
     cursors: list[tuple[str, int, int]]
-
-
-def _later(mine: DeviceSeen, other: DeviceSeen) -> bool:
-    return (mine.last_seen or 0) > (other.last_seen or 0)
 
 
 class Fleet:
@@ -70,11 +68,14 @@ class Fleet:
         self._cursors: dict[str, list[tuple[str, int, int]]] = {}
         self._open: dict[str, int] = {}
         self._fresh: set[str] = set()
+        self._revoked: set[str] = set()
 
     def load(self, txn: Read) -> None:
         """Begin with the devices that are enrolled."""
         for replica, doc in txn.find("replica").items():
-            if not doc.get("revoked_at"):
+            if doc.get("revoked_at"):
+                self._revoked.add(replica)
+            else:
                 seen = DeviceSeen(replica, doc["kind"], doc["actor"], doc["unit"])
                 seen.last_seen = doc.get("last_seen")
                 self._seen[replica] = seen
@@ -106,19 +107,26 @@ class Fleet:
         self._fresh.add(device.replica)
         count = self._open[device.replica] = self._open.get(device.replica, 0) + delta
         one.live = count > 0
-        one.last_seen = now_ms
+        if delta > 0:
+            one.last_seen = now_ms
 
     def news(self, process: str) -> dict[str, Heard]:
         """What was heard since the last call, by device, for the other processes to know."""
         fresh, self._fresh = self._fresh, set()
         return {one: Heard(process, self._seen[one], self._cursors.get(one, [])) for one in fresh}
 
+    def not_told(self, news: Iterable[str]) -> None:
+        """The others could not be told of these; they are news still."""
+        self._fresh.update(news)
+
     def hear(self, told: Iterable[Heard]) -> bool:
         """Take what other processes heard later than this one. True when there was any."""
         changed = False
         for heard in told:
             replica, mine = heard.seen.replica, self._seen.get(heard.seen.replica)
-            if self._open.get(replica) or (mine and _later(mine, heard.seen)):
+            if replica in self._revoked or self._open.get(replica):
+                continue
+            if mine and (mine.last_seen or 0) > (heard.seen.last_seen or 0):
                 continue
             changed = changed or mine != heard.seen
             self._seen[replica], self._cursors[replica] = heard.seen, heard.cursors
@@ -138,19 +146,30 @@ class Fleet:
         return sorted(self._seen.values(), key=lambda one: (one.last_seen or 0, one.replica))
 
 
-def exchange(txn: Txn, process: str, told: dict[str, Heard], now_ms: int) -> list[Heard]:
-    """Keep what this process has heard since the last time. What all others have heard."""
+def tell_heard(txn: Txn, process: str, told: dict[str, Heard], now_ms: int) -> None:
+    """Keep what this process has heard, for the others; never an older word over a newer one."""
     for replica, heard in told.items():
-        txn.put(HEARD, replica, msgspec.to_builtins(heard))
+        known = txn.get(HEARD, replica)
+        if known is None or known["process"] == process or not _is_later(known["seen"], heard.seen):
+            txn.put(HEARD, replica, msgspec.to_builtins(heard))
     txn.put(PROCESS, process, {"at": now_ms})
+    for name, doc in txn.find(PROCESS).items():
+        if now_ms - doc["at"] > PROCESS_KEPT_MS:
+            txn.delete(PROCESS, name)
+
+
+def _is_later(known: Doc, seen: DeviceSeen) -> bool:
+    return (known["last_seen"] or 0) > (seen.last_seen or 0)
+
+
+def heard_elsewhere(txn: Read, process: str, now_ms: int) -> list[Heard]:
+    """What other processes have heard last; nobody is live at one that is gone."""
     others = txn.find(PROCESS).items()
     alive = {name for name, doc in others if now_ms - doc["at"] < GONE_AFTER_MS}
-    for name in {name for name, _ in others} - alive:
-        txn.delete(PROCESS, name)
     found = []
     for doc in txn.find(HEARD).values():
-        heard = msgspec.convert(doc, Heard)
-        if heard.process != process:
+        if doc["process"] != process:
+            heard = msgspec.convert(doc, Heard)
             heard.seen.live = heard.seen.live and heard.process in alive
             found.append(heard)
     return found

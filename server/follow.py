@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 from server.clock import SharedClock
-from server.store.protocol import Read, Store
+from server.store.protocol import Head, Read, Store
 
 log = structlog.get_logger()
 
@@ -15,7 +15,14 @@ POLL_S = 2.0
 """A commit of another process is known here after this long, were every hint of it lost."""
 
 Moved = dict[tuple[str, int], int]
-Looked = Callable[[Moved], Awaitable[None]]
+Looked = Callable[[Moved, bool], Awaitable[None]]
+"""What is told after each look: what has moved, and whether the log is another one than before."""
+
+Measured = tuple[int, int, int]
+"""The own time before and after, and the shared one between."""
+
+SLOW_MS = 500
+"""An answer that took longer says too little of when it was given."""
 
 
 class Follower:
@@ -26,6 +33,7 @@ class Follower:
         self._clock = clock
         self._looked = looked
         self._seq = 0
+        self._epoch = ""
         self._hinted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -33,7 +41,6 @@ class Follower:
     async def start(cls, store: Store, clock: SharedClock, looked: Looked) -> "Follower":
         """One that follows from now on. The clock is right when it returns."""
         follower = cls(store, clock, looked)
-        follower._seq = await store.read(lambda txn: txn.head().seq)
         await follower.look()
         follower._tasks = [
             asyncio.create_task(follower._listen()),
@@ -50,19 +57,23 @@ class Follower:
     async def look(self) -> None:
         """Set the clock by the database's, and tell what has moved since the last look."""
 
-        def work(txn: Read) -> tuple[int, int, int, Moved]:
+        def work(txn: Read) -> tuple[Measured, Head, Moved]:
             before, shared = self._clock.own(), txn.now_ms()
-            own = (before + self._clock.own()) // 2
-            return shared, own, txn.head().seq, txn.moved_since(self._seq)
+            measured, head = (before, shared, self._clock.own()), txn.head()
+            return measured, head, txn.moved_since(self._seq if head.epoch == self._epoch else 0)
 
-        shared, own, self._seq, moved = await self._store.read(work)
-        self._clock.set(shared, own)
-        await self._looked(moved)
+        (before, shared, after), head, moved = await self._store.read(work)
+        if 0 <= after - before <= SLOW_MS or not self._epoch:
+            self._clock.set(shared, (before + after) // 2)
+        is_anew = head.epoch != self._epoch
+        self._seq, self._epoch = head.seq, head.epoch
+        await self._looked(moved, is_anew)
 
     async def _follow(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):  # A cancel during `wait_for` may get lost.
+                    await self._hinted.wait()
             self._hinted.clear()
             try:
                 await self.look()

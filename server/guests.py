@@ -5,11 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import structlog
+
 from server.accounts import devices_of
 from server.device import Device
 
 if TYPE_CHECKING:
     from server.engine import Engine
+
+log = structlog.get_logger()
 
 ASKED_S = 20.0
 """Everybody is looked up so often, many at once, so that no poke has to wait for it."""
@@ -69,9 +73,16 @@ class Guests:
     async def _ask_on(self) -> None:
         while True:
             await asyncio.sleep(ASKED_S)
-            everybody = list(self._here)
-            for at in range(0, len(everybody), ASKED_AT_ONCE):
-                await self._look_up(everybody[at : at + ASKED_AT_ONCE])
+            try:
+                await self.look_at_all()
+            except Exception as error:
+                log.warning("guests", why=repr(error))  # Asked again soon; a poke asks, too.
+
+    async def look_at_all(self) -> None:
+        """Afterwards everybody who may not stay knows it."""
+        everybody = list(self._here)
+        for at in range(0, len(everybody), ASKED_AT_ONCE):
+            await self._look_up(everybody[at : at + ASKED_AT_ONCE])
 
     async def _look_up(self, guests: Sequence[Guest]) -> None:
         found = await devices_of(self._engine, [guest.token for guest in guests])

@@ -70,8 +70,10 @@ class Hub:
                     self._by_scope.pop(scope, None)
 
     def publish(self, moved: dict[tuple[str, int], int]) -> None:
-        """Tell everyone that each (scope, lane) now stands at this seq."""
+        """Tell everyone that each (scope, lane) now stands at this seq, if that is news."""
         for (scope, lane), seq in moved.items():
+            if seq <= self._moved.get((scope, lane), 0):
+                continue
             poke = Poke(scope, lane, seq, self._moved.get((scope, lane), 0))
             self._moved[scope, lane] = seq
             self._moved_at[scope, lane] = self._clock()
@@ -79,9 +81,10 @@ class Hub:
                 for listener in group:
                     listener.offer(poke)
 
-    def follow(self, moved: dict[tuple[str, int], int]) -> None:
-        """Tell everyone what another process has committed, as far as it is news here."""
-        self.publish({pair: seq for pair, seq in moved.items() if seq > self._moved.get(pair, 0)})
+    def forget(self) -> None:
+        """The log is another one: nothing that moved in the old one counts in it."""
+        self._moved.clear()
+        self._moved_at.clear()
 
     def stands(self, scope: str) -> dict[str, int]:
         """The newest seq of each lane of a scope that this process saw commit."""

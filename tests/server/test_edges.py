@@ -140,7 +140,8 @@ def failing(world, error, monkeypatch, what="read"):
     async def fail(work):
         raise error
 
-    monkeypatch.setattr(world.engine.store, what, fail)
+    for name in ("read", "look") if what == "read" else (what,):
+        monkeypatch.setattr(world.engine.store, name, fail)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from schema.wire import Row, Verdict
-from server.store.postgres import PostgresDatabase
+from server.store.postgres import make_centre
 from server.store.protocol import Commit, Span
 from server.store.sqlite.database import SqliteDatabase, connect
 from sync.known import Entry
@@ -148,7 +148,7 @@ def compare(here, there):
 
 def test_what_sixteen_writers_do_at_once_is_the_same_history_on_both_stores(database, sqlite):
     history, lock = {}, threading.Lock()
-    nodes = [PostgresDatabase(database, CENTRE) for _ in range(WRITERS)]
+    nodes = [make_centre(database, CENTRE) for _ in range(WRITERS)]
     scribes = [Scribe(f"w{n}", n) for n in range(WRITERS)]
     work = [
         threading.Thread(target=write_all, args=(node.write, scribe, 12, history, lock))
@@ -170,7 +170,7 @@ def test_what_sixteen_writers_do_at_once_is_the_same_history_on_both_stores(data
 
 @pytest.mark.parametrize("seed", range(4))
 def test_one_history_is_the_same_on_both_stores_at_every_moment(seed, database, sqlite):
-    node = PostgresDatabase(database, CENTRE)
+    node = make_centre(database, CENTRE)
     scribe, lock = Scribe("w0", 100 + seed), threading.Lock()
     for _ in range(6):
         history = {}

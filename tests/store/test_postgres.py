@@ -7,10 +7,12 @@ from random import Random
 import msgspec
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from schema.wire import Row
-from server.store.postgres import PostgresDatabase, connect, open_postgres
-from server.store.protocol import NewerDatabase, UnsafeSettings
+from server.store.postgres import PostgresDatabase, connect, make_centre, open_postgres
+from server.store.postgres import database as database_module
+from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
 from tests.postgres import postgres
 from tests.store.test_contract import commit, signed
 
@@ -20,7 +22,7 @@ CENTRE = "centre"
 @pytest.fixture
 def node(database):
     """One node's connection."""
-    opened = PostgresDatabase(database, CENTRE)
+    opened = make_centre(database, CENTRE)
     yield opened
     opened.close()
 
@@ -48,25 +50,89 @@ def test_a_database_that_answers_before_a_commit_is_on_disk_is_refused(database)
     with psycopg.connect(database, autocommit=True) as db:
         db.execute(f"ALTER DATABASE {name} SET synchronous_commit=off")
     with pytest.raises(UnsafeSettings, match="synchronous_commit"):
-        PostgresDatabase(database, CENTRE)
+        make_centre(database, CENTRE)
 
 
 def test_a_database_of_a_newer_program_is_not_touched(node, database):
     node.db.execute("UPDATE schema_version SET version=99")
     with pytest.raises(NewerDatabase):
-        PostgresDatabase(database, CENTRE)
+        make_centre(database, CENTRE)
     assert node.db.execute("SELECT version FROM schema_version").fetchall() == [(99,)]
 
 
 def test_a_connection_that_ended_is_opened_again_for_the_next_transaction(node, database):
     end(database, node)
-    with pytest.raises(psycopg.OperationalError):
-        node.write(said(1))
     assert [done.seq for done in node.write(said(1))] == [1]
     end(database, node)
-    with pytest.raises(psycopg.OperationalError):
-        node.read(lambda txn: txn.head())
     assert node.read(lambda txn: txn.head()).seq == 1
+
+
+def test_a_transaction_whose_connection_ends_within_it_is_undone_and_told(node, database):
+    def work(txn):
+        txn.put("code", "k", {})
+        end(database, node)
+        txn.put("code", "l", {})
+
+    with pytest.raises(psycopg.OperationalError):
+        node.write(work)
+    assert node.read(lambda txn: txn.find("code")) == {}
+
+
+def test_a_commit_that_still_goes_on_is_waited_for(node, database):
+    """The answer is lost while the server commits: its outcome is known once it is over."""
+    node.db.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'"
+    )
+    node.db.execute(
+        "CREATE CONSTRAINT TRIGGER slowly AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+    node._db = Cut(connect(database))
+    assert [done.seq for done in node.write(said(1))] == [1]
+    assert node.read(lambda txn: txn.head()).seq == 1
+
+
+def test_a_log_that_has_lost_its_head_is_not_begun_anew(node, database):
+    node.write(said(1))
+    node.db.execute("DELETE FROM head")
+    with pytest.raises(Damaged, match="head"):
+        make_centre(database, CENTRE)
+    with pytest.raises(Damaged, match="head"):
+        node.write(said(2))
+
+
+def test_a_process_that_hangs_gives_the_lock_back(node, database, monkeypatch):
+    monkeypatch.setitem(database_module.SESSION, "idle_in_transaction_session_timeout", "200ms")
+    hung = PostgresDatabase(database, CENTRE)
+    in_it, go_on = threading.Event(), threading.Event()
+
+    def work(txn):
+        txn.commit([commit(1, signed(1))])
+        in_it.set()
+        go_on.wait(60)
+
+    def hang():
+        with pytest.raises(psycopg.Error):
+            hung.write(work)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    in_it.wait(60)
+    assert [done.seq for done in node.write(said(1))] == [1]
+    go_on.set()
+    thread.join()
+    hung.close()
+
+
+def test_a_database_of_another_encoding_is_refused(database):
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+        try:
+            with pytest.raises(UnsafeSettings, match="server_encoding"):
+                connect(make_conninfo(database, dbname="latin"))
+        finally:
+            db.execute("DROP DATABASE latin")
 
 
 class Deaf:
@@ -85,6 +151,20 @@ class Deaf:
 
     def __getattr__(self, name):
         return getattr(self._db, name)
+
+
+class Cut(Deaf):
+    """A connection that is cut while the server is busy with COMMIT."""
+
+    def __init__(self, db):
+        super().__init__(db, None, True)
+
+    def execute(self, query, *values):
+        if query != "COMMIT":
+            return self._db.execute(query, *values)
+        self._db.pgconn.send_query(b"COMMIT")
+        self._db.close()
+        raise psycopg.OperationalError("the connection is lost")
 
 
 def test_a_commit_whose_answer_was_lost_is_told_as_what_became_of_it(node, database):
@@ -156,7 +236,7 @@ def follows(database, rows, failed):
 
 def never_misses(database, rows):
     failed = []
-    PostgresDatabase(database, CENTRE).close()
+    make_centre(database, CENTRE).close()
     threads = [
         threading.Thread(target=writes, args=(database, rows // WRITERS, seed, failed))
         for seed in range(WRITERS)

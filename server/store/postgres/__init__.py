@@ -1,6 +1,19 @@
 """PostgreSQL store: for when one machine is outgrown; any number of nodes on one database."""
 
-from server.store.postgres.database import PostgresDatabase, PostgresStore, connect, open_postgres
+from server.store.postgres.database import (
+    PostgresDatabase,
+    PostgresStore,
+    connect,
+    make_centre,
+    open_postgres,
+)
 from server.store.postgres.txn import PostgresTxn
 
-__all__ = ["PostgresDatabase", "PostgresStore", "PostgresTxn", "connect", "open_postgres"]
+__all__ = [
+    "PostgresDatabase",
+    "PostgresStore",
+    "PostgresTxn",
+    "connect",
+    "make_centre",
+    "open_postgres",
+]

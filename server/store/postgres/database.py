@@ -2,38 +2,52 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_bytes
+from typing import LiteralString
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from server.store.checksums import head_crc
-from server.store.postgres.schema import migrate
+from server.store.postgres.schema import LOCK, migrate
 from server.store.postgres.txn import CHANNEL, PostgresTxn
-from server.store.protocol import Head, Read, Store, T, Txn, UnsafeSettings
+from server.store.protocol import Damaged, Head, Read, Store, T, Txn, UnsafeSettings
 
 READERS = 4
 UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off",), "full_page_writes": ("off",)}
 """What no connection may answer, or the server does not serve: a commit would not be on disk."""
 
-SESSION = {
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "10s",
-    "tcp_keepalives_idle": "5",
+ENCODING = "UTF8"
+
+SESSION = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
+"""A process that hangs gives the lock back; the others go on."""
+
+LINE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
 }
-"""A node that hangs gives the lock back; the others go on."""
+"""A line that is cut without a word is noticed within seconds (libpq's parameters, s and ms)."""
+
+ASKED_AGAIN_S = 0.5
+LOST_S = 30.0
+"""So long is a database asked again that has gone while it committed."""
 
 
 def connect(url: str) -> psycopg.Connection:
     """A connection whose commits are on disk when they return. UnsafeSettings when it is not so."""
-    db = psycopg.connect(url, autocommit=True)
+    db = psycopg.connect(_patient(url), autocommit=True)
     try:
         for name, bad in UNSAFE.items():
-            found = db.execute("SELECT current_setting(%s)", (name,)).fetchone()
-            assert found is not None
-            if found[0] in bad:
-                raise UnsafeSettings(f"{name}={found[0]}")
+            if (found := _setting(db, name)) in bad:
+                raise UnsafeSettings(f"{name}={found}")
+        if (found := _setting(db, "server_encoding")) != ENCODING:
+            raise UnsafeSettings(f"server_encoding={found}, wanted {ENCODING}")
         for name, value in SESSION.items():
             db.execute("SELECT set_config(%s, %s, false)", (name, value))
     except BaseException:
@@ -42,28 +56,54 @@ def connect(url: str) -> psycopg.Connection:
     return db
 
 
+def _patient(url: str) -> str:
+    """The address with what notices a cut line."""
+    return make_conninfo(url, **LINE)
+
+
+def _setting(db: psycopg.Connection, name: str) -> str:
+    line = db.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    assert line is not None
+    return str(line[0])
+
+
 async def open_postgres(url: str, centre: str) -> "PostgresStore":
     """Open or make the tables of one centre in the database at `url`, brought up to date."""
     return await asyncio.to_thread(PostgresStore, url, centre)
 
 
-class PostgresDatabase:
-    """One centre's log and rows through one connection, without threads of its own.
+def make_centre(
+    url: str, centre: str, random: Callable[[int], bytes] = token_bytes
+) -> "PostgresDatabase":
+    """The centre's tables brought up to date, and its head, made where it is new.
 
-    `random` gives the realm and epoch of a centre that is made new.
+    `random` gives a new centre's realm and epoch. Damaged where its log has lost its head.
     """
+    database = PostgresDatabase(url, centre)
+    migrate(database.db)
+    with database.db.transaction():
+        database.db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        query = "SELECT 1 FROM {} WHERE centre=%s LIMIT 1"
+        if database.db.execute(query.format("head"), (centre,)).fetchone():
+            return database
+        if database.db.execute(query.format("log"), (centre,)).fetchone():
+            raise Damaged("head")
+        head = Head(centre, random(16).hex(), f"1-{random(8).hex()}", 0, "")
+        database.db.execute(
+            "INSERT INTO head (centre, realm, epoch, seq, chain, crc)"
+            " VALUES (%s, %s, %s, 0, '', %s)",
+            (centre, head.realm, head.epoch, head_crc(head)),
+        )
+    return database
 
-    def __init__(self, url: str, centre: str, random: Callable[[int], bytes] = token_bytes) -> None:
+
+class PostgresDatabase:
+    """One centre's log and rows through one connection, without threads of its own."""
+
+    def __init__(self, url: str, centre: str) -> None:
         self.url = url
         self.centre = centre
         self._db: psycopg.Connection | None = None
-        migrate(self.db)
-        head = Head(centre, random(16).hex(), f"1-{random(8).hex()}", 0, "")
-        self.db.execute(
-            "INSERT INTO head (centre, realm, epoch, seq, chain, crc)"
-            " VALUES (%s, %s, %s, 0, '', %s) ON CONFLICT DO NOTHING",
-            (centre, head.realm, head.epoch, head_crc(head)),
-        )
 
     @property
     def db(self) -> psycopg.Connection:
@@ -75,17 +115,12 @@ class PostgresDatabase:
     def write(self, work: Callable[[Txn], T]) -> T:
         """Run `work` in a transaction of its own: committed on return, undone when it raises.
 
-        It begins with the lock on the centre's head, so that it runs alone, on whatever node. Where
-        the connection ends while it commits, the database is asked what became of it.
+        It begins with the lock on the centre's head, so that it runs alone, in whatever process.
+        Where the connection ends while it commits, the database is asked what became of it.
         """
-        db = self.db
-        db.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        db = self._begun("BEGIN ISOLATION LEVEL READ COMMITTED")
         try:
-            line = db.execute(
-                "SELECT pg_current_xact_id()::text FROM head WHERE centre=%s FOR UPDATE",
-                (self.centre,),
-            ).fetchone()
-            assert line is not None
+            xact = self._locked(db, "pg_current_xact_id()::text")
             result = work(PostgresTxn(db, self.centre))
         except BaseException:
             self._undo(db)
@@ -94,18 +129,34 @@ class PostgresDatabase:
             db.execute("COMMIT")
         except psycopg.OperationalError:
             self._undo(db)
-            if not self._stands(line[0]):
+            if not self._stands(xact):
                 raise
         return result
 
     def read(self, work: Callable[[Read], T]) -> T:
         """Run `work` on one consistent view of the database."""
-        db = self.db
-        db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        db = self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             return work(PostgresTxn(db, self.centre))
         finally:
             self._undo(db)
+
+    def _begun(self, begin: LiteralString) -> psycopg.Connection:
+        """A transaction on the connection, or on a new one: it may have ended since the last."""
+        try:
+            self.db.execute(begin)
+        except psycopg.OperationalError:
+            self.close()
+            self.db.execute(begin)
+        return self.db
+
+    def _locked(self, db: psycopg.Connection, what: LiteralString) -> str:
+        """Wait for the centre's head, then answer this of the moment."""
+        query = f"SELECT {what} FROM head WHERE centre=%s FOR UPDATE"
+        line = db.execute(query, (self.centre,)).fetchone()
+        if line is None:
+            raise Damaged("head")
+        return str(line[0])
 
     def _undo(self, db: psycopg.Connection) -> None:
         try:
@@ -114,9 +165,21 @@ class PostgresDatabase:
             db.close()  # The server undoes what was not committed.
 
     def _stands(self, xact: str) -> bool:
-        """Whether the transaction has been committed, asked on a new connection."""
-        line = self.db.execute("SELECT pg_xact_status(%s::xid8)", (xact,)).fetchone()
-        return line is not None and line[0] == "committed"
+        """Whether the transaction was committed. It is over once somebody else has its lock."""
+        until = time.monotonic() + LOST_S
+        while True:
+            try:
+                db = self._begun("BEGIN ISOLATION LEVEL READ COMMITTED")
+                try:
+                    self._locked(db, "seq::text")
+                    line = db.execute("SELECT pg_xact_status(%s::xid8)", (xact,)).fetchone()
+                finally:
+                    self._undo(db)
+                return line is not None and line[0] == "committed"
+            except psycopg.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(ASKED_AGAIN_S)
 
     def close(self) -> None:
         if self._db is not None:
@@ -131,7 +194,7 @@ class PostgresStore(Store):
     def __init__(self, url: str, centre: str) -> None:
         self.url = url
         self.centre = centre
-        self._database = PostgresDatabase(url, centre)
+        self._database = make_centre(url, centre)
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._local = threading.local()
@@ -152,7 +215,7 @@ class PostgresStore(Store):
         return database.read(work)
 
     async def hints(self) -> AsyncIterator[None]:
-        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as db:
+        async with await psycopg.AsyncConnection.connect(_patient(self.url), autocommit=True) as db:
             await db.execute(f"LISTEN {CHANNEL}")
             async for told in db.notifies():
                 if told.payload == self.centre:

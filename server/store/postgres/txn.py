@@ -351,20 +351,25 @@ class PostgresTxn(Txn):
             query = "SELECT coalesce(max(no), 0) FROM scope WHERE centre=%s"
             last = self._one(query, self._centre)[0]
             numbers = {name: no for no, name in enumerate(lacking, last + 1)}
-            self._copy("scope (centre, no, name)", [(no, name) for name, no in numbers.items()])
+            lines = [(no, name) for name, no in numbers.items()]
+            self._insert("scope (centre, no, name)", "int text", lines)
             found |= numbers
         return found
 
-    def _copy(self, into: str, lines: Iterable[Sequence[Any]]) -> None:
-        """Write new lines of this centre."""
-        with self._db.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
-            for line in lines:
-                copy.write_row((self._centre, *line))
+    def _insert(
+        self, into: str, types: str, lines: Sequence[Sequence[Any]], more: str = ""
+    ) -> None:
+        """Write lines of this centre, in one statement: who stops in it holds no lock for long."""
+        if lines:
+            columns = ", ".join(f"%s::{type}[]" for type in types.split())
+            query = f"INSERT INTO {into} SELECT %s, n.* FROM unnest({columns}) AS n {more}"
+            self._do(query, self._centre, *_columns(lines))
 
     def _write_log(self, lines: Sequence[Line]) -> None:
-        self._copy(
+        self._insert(
             "log (centre, seq, replica, lane, n, hash, raw, verdict, code, detail, received, chain,"
             " tags, crc)",
+            "bigint text int bigint text bytea text text text bigint text text bigint",
             [(*msgspec.structs.astuple(one), one.crc) for one in lines],
         )
 
@@ -375,9 +380,10 @@ class PostgresTxn(Txn):
             for place in places.values()
             if place.row is not None and not place.is_new
         ]
-        self._copy(
+        self._insert(
             '"row" (centre, no, entity, id, seq, parent, doc, history, authority, digest, removed,'
             " crc)",
+            "bigint text text bigint text text text int bigint boolean bigint",
             made,
         )
         if changed:
@@ -397,14 +403,13 @@ class PostgresTxn(Txn):
             for place in places.values()
             for name in place.moved
         ]
-        if spots:
-            self._do(
-                'INSERT INTO member (centre, "row", scope, lane, seq, present)'
-                " SELECT %s, n.* FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[],"
-                ' %s::boolean[]) AS n ON CONFLICT (centre, "row", scope) DO UPDATE'
-                " SET lane=excluded.lane, seq=excluded.seq, present=excluded.present",
-                *(self._centre, *_columns(spots)),
-            )
+        self._insert(
+            'member (centre, "row", scope, lane, seq, present)',
+            "bigint int int bigint boolean",
+            spots,
+            'ON CONFLICT (centre, "row", scope) DO UPDATE'
+            " SET lane=excluded.lane, seq=excluded.seq, present=excluded.present",
+        )
 
     def _write_pairs(self, batch: Batch, scopes: dict[str, int]) -> None:
         query = "SELECT scope, lane, sum FROM pair WHERE centre=%s AND scope=ANY(%s)"
@@ -414,14 +419,12 @@ class PostgresTxn(Txn):
         for (name, lane), moved in batch.pairs.items():
             sum = as_signed(known.get((scopes[name], lane), 0) + moved.delta)
             pairs.append((scopes[name], lane, moved.seq, sum))
-        if pairs:
-            self._do(
-                "INSERT INTO pair (centre, scope, lane, seq, sum) SELECT %s, n.* FROM"
-                " unnest(%s::int[], %s::int[], %s::bigint[], %s::bigint[]) AS n"
-                " ON CONFLICT (centre, scope, lane) DO UPDATE SET seq=excluded.seq,"
-                " sum=excluded.sum",
-                *(self._centre, *_columns(pairs)),
-            )
+        self._insert(
+            "pair (centre, scope, lane, seq, sum)",
+            "int int bigint bigint",
+            pairs,
+            "ON CONFLICT (centre, scope, lane) DO UPDATE SET seq=excluded.seq, sum=excluded.sum",
+        )
 
 
 def _kept(values: Sequence[Any]) -> list[Any]:
