@@ -21,7 +21,7 @@ from schema.entities import ENTITIES
 from schema.scopes import scopes_of
 from schema.versions import BLOB_BYTES_MAX, DAY_MS, MINUTE_MS
 from schema.wire import Row
-from server.data_folder import sync_folder
+from server.data_folder import make_folder, sync_folder
 from server.errors import Fault
 from server.store.protocol import Doc, Read, Store, Txn, walk_kind
 from sync.mutation import split_dot
@@ -77,6 +77,7 @@ class Blobs:
         self._parts = folder / "parts"
         self._whole = folder / "whole"
         self._damaged = folder / "damaged"
+        make_folder(folder)
         self._parts.mkdir(parents=True, exist_ok=True)
         self._whole.mkdir(parents=True, exist_ok=True)
         self._placing = threading.Lock()

@@ -3,6 +3,7 @@
 from msgspec import Struct, to_builtins
 
 from schema.codes import Code
+from schema.fields import is_id
 from schema.versions import MUTATION_BYTES_MAX, N_MAX
 from schema.wire import Proof, Row, Verdict
 from server.node import public_key, verifies
@@ -11,7 +12,7 @@ from server.verify import DOT, Checked, chained
 from server.waiting import SEEN, dots_of, list_beside
 from server.wire import encode
 from sync.known import Arrival
-from sync.mutation import Refusal, decode_mutation, hash_of, signing_bytes
+from sync.mutation import ID_CHARS_MAX, Refusal, decode_mutation, hash_of, signing_bytes
 
 OFFERS_MAX = 50
 DOT_CHARS_MAX = 80
@@ -85,6 +86,8 @@ def note_seen(txn: Txn, rows: list[Row], replica: str, now_ms: int) -> None:
         return
     kept = (txn.get("seen_count", replica) or {"n": 0})["n"]
     for row in rows:
+        if not (is_id(row.id, ID_CHARS_MAX) and is_id(row.entity, ID_CHARS_MAX)):
+            continue
         if kept >= SEEN_PER_REPLICA_MAX or txn.count(SEEN, "") >= SEEN_KEPT_MAX:
             break
         told = {"row": to_builtins(row), "replica": replica, "at": now_ms}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 import msgspec
+import psycopg
 from msgspec import Struct
+from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 
 from schema.wire import Change
@@ -32,6 +34,7 @@ from server.demo.scenario import registered_units
 from server.demo.seed import keep_actors, load_new
 from server.log import set_up
 from server.serving import LOOPBACK, Ports
+from server.store.postgres import connect
 
 ADMIN = "admin"
 CENTRE_ID = re.compile(r"[a-z0-9-]{1,40}")
@@ -82,6 +85,8 @@ def command(
         ports = Ports(listen, port, tls_port or port + 1, trust_port or port + 2)
     with telling(data), locked(data):
         asked = Wanted(**wanted)  # type: ignore[arg-type]
+        if asked.store:
+            check_store(asked.store)
         settings = settle(data, asked)
         config = Config(
             data=data,
@@ -93,6 +98,17 @@ def command(
             shared_blobs=blobs,
         )
         run(keep_serving(config, ports, asked.register))
+
+
+def check_store(url: str) -> None:
+    """Trouble, which repeats nothing of it, for an address that is none or cannot be reached."""
+    try:
+        named = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise Trouble("store_url") from None
+    if "@" in str(named.get("host", "")):
+        raise Trouble("store_url")
+    connect(url).close()
 
 
 def settle(folder: Path, wanted: Wanted) -> Settings:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
+import structlog
 
 from schema.wire import Row, Verdict
 from server.store.checksums import head_crc, line_crc, row_crc, side_crc
@@ -12,6 +13,8 @@ from sync.known import Logged
 from sync.merge import Write
 from sync.mutation import dot_of, hash_of, split_dot
 from sync.rows import Key, Stored
+
+log = structlog.get_logger()
 
 ROWS_KEPT = 2_048
 """Rows that are read again and again, orders above all, are decoded once."""
@@ -69,6 +72,17 @@ def doc_of(kind: str, key: str, doc: bytes, crc: int) -> Doc:
     if side_crc(kind, key, doc) != crc:
         raise Damaged(f"{kind}/{key}")
     found: Doc = msgspec.json.decode(doc)
+    return found
+
+
+def docs_of(kind: str, lines: Iterable[tuple[str, bytes, int]]) -> dict[str, Doc]:
+    """Records by key; one that is damaged keeps nobody from the others, and is logged."""
+    found = {}
+    for key, doc, crc in lines:
+        try:
+            found[key] = doc_of(kind, key, doc, crc)
+        except Damaged as damaged:
+            log.error("damaged", entry=damaged.args[0])
     return found
 
 

@@ -153,7 +153,10 @@ class Read(Protocol):
         """A record of the server's own: replica, login, session, code, blob, upload, held."""
 
     def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
-        """All records of a kind whose key begins so, by key, in the order of their keys."""
+        """All records of a kind whose key begins so, by key, in the order of their keys.
+
+        Here and in the two below a damaged one is left out.
+        """
 
     def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
         """All records of a kind whose key begins with any of these."""

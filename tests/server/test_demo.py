@@ -347,3 +347,15 @@ def test_a_postgres_that_cannot_be_reached_is_said_in_a_sentence(tmp_path):
     assert result.exit_code == 2
     assert "PostgreSQL" in result.output and "verborgen" not in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:p%wverborgen@127.0.0.1:1/db", "postgresql://u:p@verborgen@127.0.0.1:1/db"],
+)
+def test_an_address_that_is_none_is_said_and_not_repeated(tmp_path, url):
+    arguments = ["--data", str(tmp_path), "--port", "0", "--no-tls", "--store", url]
+    result = CliRunner().invoke(serve_command.command, arguments)
+    assert result.exit_code == 2 and "postgresql://" in result.output
+    assert "verborgen" not in result.output + str(result.exception)
+    assert not (tmp_path / "settings.json").exists()

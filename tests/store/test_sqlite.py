@@ -60,16 +60,17 @@ async def test_a_damaged_line_of_the_log_tells_no_verdict_and_gives_no_words(sto
         await store.read(lambda txn: txn.words(["phone/0/2"]))
 
 
-async def test_a_damaged_record_of_the_server_is_not_read(store):
+async def test_a_damaged_record_of_the_server_is_not_read_and_hides_no_other(store):
+    await store.write(lambda txn: txn.put("code", "l", {"a": "s"}))
     damaged(store, "UPDATE side SET doc='{\"a\": \"S\"}' WHERE key='k'")
+    with pytest.raises(Damaged, match="code/k"):
+        await store.read(lambda txn: txn.get("code", "k"))
     for look in (
-        lambda txn: txn.get("code", "k"),
         lambda txn: txn.find("code"),
-        lambda txn: txn.find_each("code", ["k"]),
-        lambda txn: txn.some(Span("code", ""), 0, 1),
+        lambda txn: txn.find_each("code", ["k", "l"]),
+        lambda txn: txn.some(Span("code", ""), 0, 2),
     ):
-        with pytest.raises(Damaged, match="code/k"):
-            await store.read(look)
+        assert await store.read(look) == {"l": {"a": "s"}}
 
 
 @pytest.mark.parametrize("column", ["epoch", "chain", "realm"])

@@ -16,6 +16,7 @@ from server.store.lines import (
     by_entity,
     by_lane,
     doc_of,
+    docs_of,
     head_of,
     is_sound,
     logged_of,
@@ -271,7 +272,7 @@ class PostgresTxn(Txn):
             ' AND s.key<(w || %s) COLLATE "C"'
         )
         lines = self._all(query, list(prefixes), self._centre, kind, LAST)
-        return {key: doc_of(kind, key, doc, crc) for key, doc, crc in lines}
+        return docs_of(kind, lines)
 
     def count(self, kind: str, prefix: str) -> int:
         return self.count_in(Span(kind, prefix))
@@ -283,7 +284,7 @@ class PostgresTxn(Txn):
             f" ORDER BY key {order} LIMIT %s OFFSET %s"
         )
         lines = self._all(query, *self._bounds(span), None if limit < 0 else limit, skip)
-        return {key: doc_of(span.kind, key, doc, crc) for key, doc, crc in lines}
+        return docs_of(span.kind, lines)
 
     def count_in(self, span: Span) -> int:
         found: int = self._one(f"SELECT count(*) FROM side WHERE {_BEGINS}", *self._bounds(span))[0]

@@ -15,6 +15,7 @@ from server.store.lines import (
     by_entity,
     by_lane,
     doc_of,
+    docs_of,
     head_of,
     is_sound,
     logged_of,
@@ -249,7 +250,7 @@ class SqliteTxn(Txn):
             " ON s.centre=? AND s.kind=? AND s.key>=w.value AND s.key<w.value||?"
         )
         lines = self._db.execute(query, (_json(list(prefixes)), self._centre, kind, LAST))
-        return {key: doc_of(kind, key, doc, crc) for key, doc, crc in lines}
+        return docs_of(kind, lines)
 
     def count(self, kind: str, prefix: str) -> int:
         return self.count_in(Span(kind, prefix))
@@ -261,7 +262,7 @@ class SqliteTxn(Txn):
             f" ORDER BY key {order} LIMIT ? OFFSET ?"
         )
         lines = self._db.execute(query, (*self._bounds(span), limit, skip))
-        return {key: doc_of(span.kind, key, doc, crc) for key, doc, crc in lines}
+        return docs_of(span.kind, lines)
 
     def count_in(self, span: Span) -> int:
         query = f"SELECT count(*) FROM side WHERE {_BEGINS}"
@@ -395,5 +396,10 @@ class SqliteTxn(Txn):
 
 
 def _json(values: Sequence[object]) -> str:
-    """A list for `json_each`: one statement looks up all of it."""
-    return _encode(values).decode()
+    """A list for `json_each`: one statement looks up all of it. SQLite's ends a text at U+0000."""
+    text = _encode(values).decode()
+    if "\\u0000" not in text:
+        return text
+    return _encode(
+        [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in values]
+    ).decode()
