@@ -35,6 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = config.getoption("--long")
     config.hook.pytest_deselected(items=[item for item in items if not asked_for(item, wanted)])
     items[:] = [item for item in items if asked_for(item, wanted)]
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 def asked_for(item: pytest.Item, wanted: str | None) -> bool:

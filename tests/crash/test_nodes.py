@@ -72,7 +72,7 @@ async def survives(database, tmp_path, kills):
 
 @pytest.mark.timeout(300)
 async def test_a_node_that_is_killed_takes_nothing_along_and_the_other_goes_on(database, tmp_path):
-    print(await survives(database, tmp_path, 4))
+    print(await survives(database, tmp_path, 3))
 
 
 @pytest.mark.long("kill")

@@ -35,7 +35,7 @@ async def cut(folder: Path, images: int, controls: int) -> list[str]:
 
 @pytest.mark.timeout(600)
 async def test_a_power_cut_loses_nothing_that_was_told_and_a_careless_server_is_found_out(tmp_path):
-    print("\n".join(await cut(tmp_path, images=150, controls=30)))
+    print("\n".join(await cut(tmp_path, images=100, controls=25)))
 
 
 async def cut_after_faults(folder: Path, images: int) -> str:

@@ -23,6 +23,7 @@ SEEDS = 1_000
 SEEDS_LONG = 20_000
 
 
+@pytest.mark.first
 @pytest.mark.timeout(1_800)
 def test_every_promise_holds_in_a_world_of_bad_luck(tmp_path):
     """Many worlds, and no kind of bad luck that none of them met."""
