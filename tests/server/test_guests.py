@@ -1,5 +1,6 @@
 """Devices on the line are looked up many at once, and whoever may not stay is sent away."""
 
+import asyncio
 from contextlib import ExitStack
 
 import pytest
@@ -73,3 +74,20 @@ async def test_who_was_revoked_may_not_stay_from_the_next_question_on(world, gue
     assert await house.may_stay(here[0], lately=True)
     assert not await house.may_stay(here[0])
     assert not await house.may_stay(here[0], lately=True)
+
+
+async def test_a_look_up_that_fails_is_tried_again(world, monkeypatch):
+    house, looks, again = Guests(world.engine), [], asyncio.Event()
+
+    async def look_at_all():
+        looks.append(1)
+        if len(looks) == 1:
+            raise OSError("the disk is gone for a moment")
+        again.set()
+
+    monkeypatch.setattr("server.guests.ASKED_S", 0)
+    monkeypatch.setattr(house, "look_at_all", look_at_all)
+    phone = await world.device("phone", "phone")
+    device = await device_of(world.engine, phone.reply.token)
+    with house.staying(device, phone.reply.token):
+        await asyncio.wait_for(again.wait(), 30)

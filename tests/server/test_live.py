@@ -6,6 +6,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from server.live import Hub
 from tests.e2e.centre import UNIT, LiveCentre
 from tests.server.world import enrolled_at
 
@@ -70,3 +71,32 @@ async def test_a_page_from_elsewhere_is_refused(centre):
     async with connect(address(centre), origin="http://elsewhere.example") as socket:
         with pytest.raises(ConnectionClosed):
             await greeted(socket, reply)
+
+
+async def test_what_is_told_late_takes_nobody_back():
+    hub = Hub(lambda: 0)
+    with hub.listen(["unit/u1"]) as listener:
+        hub.publish({("unit/u1", 0): 10})
+        hub.publish({("unit/u1", 0): 9})
+        assert [poke.seq for poke in await listener.take()] == [10]
+    assert hub.stands("unit/u1") == {"0": 10}
+
+
+async def test_of_another_log_everything_is_news():
+    hub = Hub(lambda: 0)
+    hub.publish({("unit/u1", 0): 100})
+    hub.forget()
+    with hub.listen(["unit/u1"]) as listener:
+        hub.publish({("unit/u1", 0): 51})
+        assert [poke.seq for poke in await listener.take()] == [51]
+
+
+async def test_nobody_hears_of_a_scope_after_the_last_listener_to_it_has_gone():
+    hub = Hub(lambda: 0)
+    with hub.listen(["unit/u1"]) as first, hub.listen(["unit/u1", "directory"]) as second:
+        hub.publish({("unit/u1", 0): 1})
+        assert len(await first.take()) == len(await second.take()) == 1
+    with hub.listen(["unit/u1"]) as third:
+        hub.publish({("unit/u1", 0): 2})
+        assert [poke.seq for poke in await third.take()] == [2]
+    assert hub._by_scope == {}
