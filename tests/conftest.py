@@ -9,8 +9,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import NoPostgres, postgres
-
 slow = [HealthCheck.too_slow]
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=slow)
 settings.load_profile("same")
@@ -75,6 +73,8 @@ def pytest_make_collect_report() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """A PostgreSQL server: the one that `--store` names, else our own for as long as we run."""
+    from tests.postgres import NoPostgres, postgres  # Only here: other runs need none of it.
+
     given = pytestconfig.getoption("--store")
     if given:
         yield given
