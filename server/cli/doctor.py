@@ -7,8 +7,7 @@ import msgspec
 from msgspec import to_builtins
 
 from schema.words import LANGUAGES, say
-from server.cli.setup import ROOT
-from server.cli.spoken import spoken, telling
+from server.cli.spoken import data_option, spoken, telling
 from server.config import Config
 from server.doctor import Answer, Machine, State, examine
 
@@ -16,13 +15,7 @@ MARKS = {State.FINE: "✓", State.WARNING: "!", State.BROKEN: "✗"}
 
 
 @click.command(help=spoken("doctor.about", "\n\n"))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=ROOT / "var/data",
-    show_default=True,
-    help=spoken("cli.option.data"),
-)
+@data_option
 @click.option("--json", "as_json", is_flag=True, help=spoken("cli.option.json"))
 def command(data: Path, as_json: bool) -> None:
     found: list[Answer] = []

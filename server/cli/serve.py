@@ -16,9 +16,8 @@ from schema.words import say
 from server.accounts import new_login
 from server.accounts.tokens import new_code_text
 from server.cli.centre import Centre, answer, grid, heading, opened, print_here, print_phones, run
-from server.cli.setup import ROOT
 from server.cli.setup_words import COMMANDS, both
-from server.cli.spoken import spoken, telling
+from server.cli.spoken import data_option, spoken, telling
 from server.clock import steady_clock, system_clock
 from server.config import Config
 from server.data_folder import (
@@ -51,13 +50,7 @@ class Wanted(Struct, frozen=True):
 
 
 @click.command(help=both(COMMANDS["serve"][1:]))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=ROOT / "var/data",
-    show_default=True,
-    help=spoken("cli.option.data"),
-)
+@data_option
 @click.option("--port", type=int, default=8080, show_default=True, help=spoken("cli.option.port"))
 @click.option("--listen", default=LOOPBACK, show_default=True, help=spoken("cli.option.listen"))
 @click.option("--host", default="", help=spoken("cli.option.host"))

@@ -10,6 +10,7 @@ import psycopg
 from msgspec import MsgspecError
 
 from schema.words import LANGUAGES, say
+from server.cli.setup import ROOT
 from server.data_folder import Trouble, explained
 from server.routes.problems import is_disk_trouble
 from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
@@ -22,6 +23,16 @@ EXIT_TROUBLE = 2
 def spoken(key: str, separator: str = " · ", **facts: object) -> str:
     """The sentence in every language, Chinese first."""
     return separator.join(say(language, key, **facts) for language in LANGUAGES)
+
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=ROOT / "var/data",
+    show_default=True,
+    help=spoken("cli.option.data"),
+)
+"""Where a centre's data lies, for every command that takes it."""
 
 
 class Told(click.ClickException):

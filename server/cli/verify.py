@@ -23,8 +23,7 @@ from schema.words import say
 from server.audit.finding import Finding, Gravity
 from server.audit.proof import Proof, prove
 from server.audit.walk import Looked, audit, centre_of, is_on_postgres
-from server.cli.setup import ROOT
-from server.cli.spoken import spoken, telling
+from server.cli.spoken import data_option, spoken, telling
 from server.config import Config
 from server.data_folder import Trouble
 from server.store.inspect import Inspector
@@ -61,13 +60,7 @@ class Report(Struct):
 
 
 @click.command(help=spoken("verify.about", "\n\n"))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=ROOT / "var/data",
-    show_default=True,
-    help=spoken("cli.option.data"),
-)
+@data_option
 @click.option("--dot", default="", help=spoken("cli.option.dot"))
 @click.option("--json", "as_json", is_flag=True, help=spoken("cli.option.json"))
 def command(data: Path, dot: str, as_json: bool) -> None:

@@ -5,10 +5,11 @@ from functools import lru_cache
 
 import msgspec
 import structlog
+from msgspec import Raw
 
-from schema.wire import Row, Verdict
+from schema.wire import Page, Row, Verdict
 from server.store.checksums import head_crc, line_crc, row_crc, side_crc
-from server.store.protocol import Damaged, Doc, Head
+from server.store.protocol import Damaged, Doc, Head, Slice
 from sync.known import Logged
 from sync.merge import Write
 from sync.mutation import dot_of, hash_of, split_dot
@@ -84,6 +85,31 @@ def docs_of(kind: str, lines: Iterable[tuple[str, bytes, int]]) -> dict[str, Doc
         except Damaged as damaged:
             log.error("damaged", entry=damaged.args[0])
     return found
+
+
+MovedLine = tuple[int, bool | int, str, str, bytes, bytes | None, int, bool | int, int]
+"""seq, whether it is there still, and a row line."""
+
+
+def page_of(mark: tuple[str, int, int], room: int, lines: Iterable[MovedLine]) -> Slice:
+    """What moved in (scope, lane) above a seq, in seq order, up to the seq that passes `room`."""
+    scope, lane, last = mark
+    rows: list[Row] = []
+    out: list[tuple[str, str]] = []
+    size = 0
+    for seq, present, entity, id, doc, history, authority, removed, crc in lines:
+        if size >= room and seq != last:
+            return Slice(Page(scope, lane, last, rows, out), size, False)
+        last = seq
+        if not present:
+            out.append((entity, id))
+            size += len(entity) + len(id)
+        elif row_crc(doc, history, authority, removed) == crc:
+            rows.append(Raw(doc))  # type: ignore[arg-type]
+            size += len(doc)
+        else:
+            log.error("damaged", entry=f"{entity}/{id}")
+    return Slice(Page(scope, lane, last, rows, out), size, True)
 
 
 def head_of(line: tuple[str, str, str, int, str, int, int, int] | None) -> Head:

@@ -83,9 +83,9 @@ BUGS = (
     ),
     Bug(
         "a page ends within a seq",
-        "server.store.sqlite.txn",
-        "            if size >= room and seq != last:\n",
-        "            if size >= room:\n",
+        "server.store.lines",
+        "        if size >= room and seq != last:\n",
+        "        if size >= room:\n",
     ),
     Bug(
         "work that the centre lost is not sent again",

@@ -6,10 +6,8 @@ from typing import Any
 import msgspec
 import psycopg
 import structlog
-from msgspec import Raw
 from msgspec.structs import replace
 
-from schema.wire import Page, Row
 from server.store.checksums import head_crc, row_crc, side_crc
 from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
 from server.store.lines import (
@@ -20,6 +18,7 @@ from server.store.lines import (
     head_of,
     is_sound,
     logged_of,
+    page_of,
     stored_of,
     words_of,
 )
@@ -183,23 +182,8 @@ class PostgresTxn(Txn):
             last = lines[-1][1]
 
     def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
-        rows: list[Row] = []
-        out: list[tuple[str, str]] = []
-        last, size = after, 0
-        for line in self._moved(scope, lane, after):
-            seq, present, entity, id, doc, history, authority, removed, crc, _ = line
-            if size >= room and seq != last:
-                return Slice(Page(scope, lane, last, rows, out), size, False)
-            last = seq
-            if not present:
-                out.append((entity, id))
-                size += len(entity) + len(id)
-            elif row_crc(doc, history, authority, removed) == crc:
-                rows.append(Raw(doc))  # type: ignore[arg-type]
-                size += len(doc)
-            else:
-                log.error("damaged", entry=f"{entity}/{id}")
-        return Slice(Page(scope, lane, last, rows, out), size, True)
+        lines = (line[:-1] for line in self._moved(scope, lane, after))
+        return page_of((scope, lane, after), room, lines)
 
     def _moved(self, scope: str, lane: int, after: int) -> Iterator[Any]:
         """What a page tells above `after`, read a slice at a time."""

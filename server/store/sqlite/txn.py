@@ -5,10 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import structlog
-from msgspec import Raw
 from msgspec.structs import replace
 
-from schema.wire import Page, Row
 from server.store.checksums import head_crc, row_crc, side_crc
 from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
 from server.store.lines import (
@@ -19,6 +17,7 @@ from server.store.lines import (
     head_of,
     is_sound,
     logged_of,
+    page_of,
     stored_of,
     words_of,
 )
@@ -190,23 +189,7 @@ class SqliteTxn(Txn):
             " ORDER BY m.seq",
             (self._centre, scope, lane, after, after > 0, after > 0),
         )
-        rows: list[Row] = []
-        out: list[tuple[str, str]] = []
-        last, size = after, 0
-        for seq, present, entity, id, doc, history, authority, removed, crc in lines:
-            if size >= room and seq != last:
-                return Slice(Page(scope, lane, last, rows, out), size, False)
-            last = seq
-            if present:
-                if row_crc(doc, history, authority, removed) == crc:
-                    rows.append(Raw(doc))  # type: ignore[arg-type]
-                    size += len(doc)
-                else:
-                    log.error("damaged", entry=f"{entity}/{id}")
-            else:
-                out.append((entity, id))
-                size += len(entity) + len(id)
-        return Slice(Page(scope, lane, last, rows, out), size, True)
+        return page_of((scope, lane, after), room, lines)
 
     def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
         query = (
