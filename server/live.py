@@ -1,14 +1,15 @@
 """Pokes: after a commit, whoever listens to a scope learns that it moved. A hint, never data."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
 from schema.wire import Poke
 from server.clock import Clock
+from server.crier import Crier
 from server.wire import encode
 
 
@@ -21,24 +22,36 @@ def frame_of(poke: Poke) -> str:
 class Listener:
     """One connection's pending pokes: at most the newest per (scope, lane) is kept."""
 
-    def __init__(self, scopes: frozenset[str] | None) -> None:
+    def __init__(self, scopes: frozenset[str] | None, news: Callable[[], None]) -> None:
         self.scopes = scopes
+        self._news = news
         self._pending: dict[tuple[str, int], Poke] = {}
-        self._ready = asyncio.Event()
 
     def offer(self, poke: Poke) -> None:
         """Keep the poke; an older one gives way."""
         key = (poke.scope, poke.lane)
         older = self._pending.get(key)
         self._pending[key] = replace(poke, prev=older.prev) if older else poke
-        self._ready.set()
+        self._news()
+
+    def taken(self) -> list[Poke]:
+        """All that are pending, urgent lanes first; afterwards none is."""
+        pending, self._pending = self._pending, {}
+        return sorted(pending.values(), key=lambda poke: (poke.lane, poke.scope))
+
+
+class Waiter(Listener):
+    """A listener that somebody waits at."""
+
+    def __init__(self, scopes: frozenset[str] | None) -> None:
+        self._ready = asyncio.Event()
+        super().__init__(scopes, self._ready.set)
 
     async def take(self) -> list[Poke]:
         """Wait for at least one poke; all that are pending, urgent lanes first."""
         await self._ready.wait()
         self._ready.clear()
-        pending, self._pending = self._pending, {}
-        return sorted(pending.values(), key=lambda poke: (poke.lane, poke.scope))
+        return self.taken()
 
 
 class Hub:
@@ -46,22 +59,35 @@ class Hub:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._crier = Crier()
         self._to_all: set[Listener] = set()
         self._by_scope: dict[str, set[Listener]] = {}
         self._moved: dict[tuple[str, int], int] = {}
         self._moved_at: dict[tuple[str, int], int] = {}
 
     @contextmanager
-    def listen(self, scopes: Iterable[str] | None) -> Iterator[Listener]:
+    def listen(self, scopes: Iterable[str] | None) -> Iterator[Waiter]:
         """Listen to these scopes, or to all for None, until the block ends."""
-        listener = Listener(None if scopes is None else frozenset(scopes))
+        waiter = Waiter(None if scopes is None else frozenset(scopes))
+        with self._listening(waiter):
+            yield waiter
+
+    @contextmanager
+    def told(self, scopes: Iterable[str], news: Callable[[], None]) -> Iterator[Listener]:
+        """The same, and `news` is called soon whenever a poke is pending."""
+        listener = Listener(frozenset(scopes), partial(self._crier.call, news))
+        with self._listening(listener):
+            yield listener
+
+    @contextmanager
+    def _listening(self, listener: Listener) -> Iterator[None]:
         groups = [self._to_all]
         if listener.scopes is not None:
             groups = [self._by_scope.setdefault(scope, set()) for scope in listener.scopes]
         for group in groups:
             group.add(listener)
         try:
-            yield listener
+            yield
         finally:
             for group in groups:
                 group.discard(listener)

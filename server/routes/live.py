@@ -1,21 +1,25 @@
 """`/v1/live`: a device's WebSocket. The first frame proves who it is; then pokes, and no data."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
+import structlog
 from msgspec import Struct
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.wire import Cursors
 from server.accounts import check_origin, device_of
+from server.crier import begin
 from server.device import Device
 from server.errors import Fault
 from server.guests import Guest
 from server.live import Listener, frame_of
 from server.wire import encode
+
+log = structlog.get_logger()
 
 HELLO_BYTES_MAX = 1_024
 HELLO_S = 10.0
@@ -64,13 +68,14 @@ async def _serve(socket: WebSocket) -> None:
     device, token = await _device(socket)
     engine.joined(device, 1)
     try:
-        with guests.staying(device, token) as guest, engine.hub.listen(device.scopes) as listener:
-            standing = Standing({scope: engine.hub.stands(scope) for scope in device.scopes})
-            with suppress(*GONE):
-                await socket.send_text(encode({"hello": standing}).decode())
-            await until_either(
-                _send(socket, listener, guest), _receive(socket, guest), _turned_away(guest)
-            )
+        with guests.staying(device, token) as guest:
+            speaker = Speaker(socket, guest)
+            with engine.hub.told(device.scopes, speaker.news) as listener:
+                standing = Standing({scope: engine.hub.stands(scope) for scope in device.scopes})
+                with suppress(*GONE):
+                    await socket.send_text(encode({"hello": standing}).decode())
+                with speaker.telling(listener):
+                    await until_either(_receive(socket, guest), _turned_away(guest))
     finally:
         engine.joined(device, -1)
 
@@ -104,13 +109,44 @@ async def _text(socket: WebSocket) -> str:
     return text
 
 
-async def _send(socket: WebSocket, listener: Listener, guest: Guest) -> None:
-    while True:
-        pokes = await listener.take()
-        if not await socket.app.state.guests.may_stay(guest, lately=True):
-            raise Unwelcome(CLOSE_POLICY)
-        for poke in pokes:
-            await socket.send_text(frame_of(poke))
+class Speaker:
+    """Says what moved to one device. A slow line holds up nobody else."""
+
+    def __init__(self, socket: WebSocket, guest: Guest) -> None:
+        self._socket = socket
+        self._guest = guest
+        self._listener: Listener | None = None
+        self._slow: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def telling(self, listener: Listener) -> Iterator[None]:
+        """Say all that is pending, and what comes until the block ends."""
+        self._listener = listener
+        self.news()
+        try:
+            yield
+        finally:
+            self._listener = None
+            if self._slow:
+                self._slow.cancel()
+
+    def news(self) -> None:
+        """Something is pending: it is said at once, or once the line takes more."""
+        if self._listener and (self._slow is None or self._slow.done()):
+            self._slow = begin(self._speak(self._listener))
+
+    async def _speak(self, listener: Listener) -> None:
+        try:
+            while pokes := listener.taken():
+                if not await self._socket.app.state.guests.may_stay(self._guest, lately=True):
+                    return
+                for poke in pokes:
+                    await self._socket.send_text(frame_of(poke))
+        except GONE:
+            pass  # Who receives sees it.
+        except Exception as error:
+            log.error("live", why=repr(error))
+            self._guest.unwelcome.set()
 
 
 async def _receive(socket: WebSocket, guest: Guest) -> None:

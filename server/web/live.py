@@ -12,7 +12,7 @@ from schema.wire import Poke
 from server.accounts import COMMAND, check_origin, current_user
 from server.engine import FLEET, Engine
 from server.errors import Fault
-from server.live import Listener
+from server.live import Waiter
 from server.web.session import desk
 from server.wire import encode, json_response
 
@@ -71,7 +71,7 @@ async def _until_gone(socket: WebSocket) -> None:
 
 
 async def _send(
-    engine: Engine, socket: WebSocket, listener: Listener, gone: "asyncio.Task[None]"
+    engine: Engine, socket: WebSocket, listener: Waiter, gone: "asyncio.Task[None]"
 ) -> None:
     """Pokes and heartbeats, for as long as the session and the role behind them last."""
     checked_ms = engine.clock()
@@ -94,7 +94,7 @@ async def _send(
             await _say_head(engine, socket)
 
 
-async def _wait(listener: Listener, gone: "asyncio.Task[None]", timeout_s: float) -> list[Poke]:
+async def _wait(listener: Waiter, gone: "asyncio.Task[None]", timeout_s: float) -> list[Poke]:
     """The next pokes; none when the time is over or the browser has gone."""
     taking = asyncio.create_task(listener.take())
     await asyncio.wait({taking, gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

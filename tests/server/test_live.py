@@ -1,12 +1,15 @@
 """Pokes over real WebSockets."""
 
+import asyncio
 import json
+from contextlib import ExitStack
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from server.live import Hub
+from server.routes.live import Speaker
 from tests.e2e.centre import UNIT, LiveCentre
 from tests.server.world import enrolled_at
 
@@ -100,3 +103,56 @@ async def test_nobody_hears_of_a_scope_after_the_last_listener_to_it_has_gone():
         hub.publish({("unit/u1", 0): 2})
         assert [poke.seq for poke in await third.take()] == [2]
     assert hub._by_scope == {}
+
+
+class Line:
+    """A line that takes nothing until it is told to."""
+
+    def __init__(self, guests):
+        self.app, self.state, self.guests = self, self, guests
+        self.takes, self.said = asyncio.Event(), []
+
+    async def send_text(self, text):
+        await self.takes.wait()
+        self.said.append(json.loads(text)["seq"])
+
+
+class Welcoming:
+    async def may_stay(self, guest, lately):
+        return True
+
+
+async def test_a_slow_line_keeps_nobody_waiting_and_is_told_the_newest_in_the_end():
+    hub = Hub(lambda: 1)
+    slow, quick = Line(Welcoming()), Line(Welcoming())
+    quick.takes.set()
+    with ExitStack() as stack:
+        for line in (slow, quick):
+            speaker = Speaker(line, None)
+            listener = stack.enter_context(hub.told(["unit/u1"], speaker.news))
+            stack.enter_context(speaker.telling(listener))
+        for seq in (5, 6, 7):
+            hub.publish({("unit/u1", 0): seq})
+            await turns()
+        assert (slow.said, quick.said) == ([], [5, 6, 7])
+        slow.takes.set()
+        await turns(5)
+        assert slow.said == [5, 7]
+
+
+async def test_what_moved_before_a_device_was_greeted_is_said_after_it():
+    hub, line = Hub(lambda: 1), Line(Welcoming())
+    line.takes.set()
+    speaker = Speaker(line, None)
+    with hub.told(["unit/u1"], speaker.news) as listener:
+        hub.publish({("unit/u1", 0): 5})
+        await turns()
+        assert line.said == []
+        with speaker.telling(listener):
+            await turns()
+            assert line.said == [5]
+
+
+async def turns(count=3):
+    for _ in range(count):
+        await asyncio.sleep(0)
