@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import structlog
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -37,6 +36,7 @@ SECURITY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
 }
+SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
 GZIP_BYTES_MIN = 600
 SWEEP_MS = 24 * 60 * MINUTE_MS
 GONE = 0
@@ -82,9 +82,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY.items():
-                    headers.setdefault(name, value)
+                given = {name.lower() for name, _ in message.get("headers", ())}
+                rest = [one for one in SECURITY_HEADERS if one[0] not in given]
+                message = {**message, "headers": [*message.get("headers", ()), *rest]}
             await send(message)
 
         try:

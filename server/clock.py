@@ -74,6 +74,8 @@ class Watch:
             now_ms, steady_ms = self._clock(), self._steady()
             last_ms, at_ms = self._last
             due_ms = last_ms + steady_ms - at_ms
+            if now_ms == last_ms == due_ms:
+                return now_ms  # Asked again within the millisecond.
             self._last = (now_ms, steady_ms)
             before = self.told.and_now(due_ms)
             self.told = before.and_now(now_ms) if last_ms else Told(now_ms, now_ms)

@@ -26,6 +26,7 @@ from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of, note_
 from server.numbers import numbered
 from server.offers import OFFERS_MAX, checked_offers, note_seen
 from server.pull import NEWEST_CLIENT, Puller
+from server.rush import Rush
 from server.shelves import unproven_shelf
 from server.snapshots import FolderShelf, Snapshots
 from server.store.protocol import Head, Store, Txn
@@ -67,6 +68,7 @@ class Engine:
         self.snapshots = Snapshots(FolderShelf(config.snapshots))
         self._puller = Puller(self.snapshots)
         self._fleet = Fleet()
+        self._rush = Rush()
         self._swept_ms = 0
         self._batcher = Batcher(store, clock, self.hub.publish)
         self._follower: Follower | None = None
@@ -164,8 +166,16 @@ class Engine:
         settled = sum(one.verdict in FINAL for one in verdicts)
         self._fleet.seen(device, request, settled, self.clock())
         now = self.clock()
-        reply = await self.store.read(lambda txn: self._puller.reply(txn, device, request, now))
+        reply = await self._pull(device, request, now)
         return replace(reply, verdicts=verdicts, missing=missing)
+
+    async def _pull(self, device: Device, request: SyncRequest, now: int) -> SyncReply:
+        """The pull half; on the spot where there is nothing to be read."""
+        if not self.store.shared:
+            brief = await self.store.look(lambda txn: self._puller.brief(txn, device, request, now))
+            if brief:
+                return brief
+        return await self.store.read(lambda txn: self._puller.reply(txn, device, request, now))
 
     async def _note_return(self, replica: str, until: int, waiting: int) -> None:
         now = self.clock()

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from schema.versions import DAY_MS, LANES, TIME_MS_MAX, TIME_MS_MIN
-from schema.wire import SyncRequest
+from schema.wire import Cursors, SyncRequest
 from server.device import Device
 from server.store.protocol import Doc, Read, Txn
 
@@ -54,7 +54,7 @@ class Heard(Struct):
 
     process: str
     seen: DeviceSeen
-    cursors: list[tuple[str, int, int]]
+    cursors: Cursors
 
 
 class Fleet:
@@ -65,7 +65,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self._seen: dict[str, DeviceSeen] = {}
-        self._cursors: dict[str, list[tuple[str, int, int]]] = {}
+        self._cursors: dict[str, Cursors] = {}
         self._open: dict[str, int] = {}
         self._fresh: set[str] = set()
         self._revoked: set[str] = set()
@@ -94,12 +94,11 @@ class Fleet:
         one.outbox_oldest = _time(request.outbox.oldest) if one.outbox_count else None
         one.offset_ms = now_ms - (_time(request.clock) or now_ms)
         one.app = request.app[:APP_CHARS_MAX]
-        self._cursors[device.replica] = [
-            (scope, lane, request.cursors.get(scope, {}).get(str(lane), 0))
-            for scope in device.scopes
-            for lane in LANES
-            if str(lane) in request.cursors.get(scope, {})
-        ]
+        self._cursors[device.replica] = {
+            scope: lanes
+            for scope, lanes in request.cursors.items()
+            if scope in device.scopes and len(lanes) <= len(LANES)
+        }
 
     def connected(self, device: Device, delta: int, now_ms: int) -> None:
         """Count the open live connections of a device."""
@@ -113,7 +112,7 @@ class Fleet:
     def news(self, process: str) -> dict[str, Heard]:
         """What was heard since the last call, by device, for the other processes to know."""
         fresh, self._fresh = self._fresh, set()
-        return {one: Heard(process, self._seen[one], self._cursors.get(one, [])) for one in fresh}
+        return {one: Heard(process, self._seen[one], self._cursors.get(one, {})) for one in fresh}
 
     def not_told(self, news: Iterable[str]) -> None:
         """The others could not be told of these; they are news still."""
@@ -138,7 +137,12 @@ class Fleet:
         `stood_at` tells the seq of a (scope, lane) at a time.
         """
         for replica, cursors in self._cursors.items():
-            lags = [stood_at(scope, lane, before_ms) - seq for scope, lane, seq in cursors]
+            lags = [
+                stood_at(scope, lane, before_ms) - lanes[str(lane)]
+                for scope, lanes in cursors.items()
+                for lane in LANES
+                if str(lane) in lanes
+            ]
             one = self._seen[replica]
             one.behind = max([0, *lags])
             oldest = one.outbox_oldest

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from schema.wire import Mutation
-from server.accounts.people import person_row, roles_of, unit_of
+from server.accounts.people import people_rows, roles_of, unit_of
 from server.grants import past_of
 from server.held import FLAGS, brought_by, overdue, waiting_for, waiting_of
 from server.lanes import told_twice
@@ -38,9 +38,9 @@ def load_known(
     known.logged = txn.logged({one.dot for one in arrivals})
     known.lanes = _lanes(txn, sound)
     known.twice = told_twice(txn)
-    known.waiting = {
-        replica: waiting_of(txn, replica) for replica in {one.mutation.replica for one in arrivals}
-    }
+    if txn.some(Span("held", ""), 0, 1):
+        replicas = {one.mutation.replica for one in arrivals}
+        known.waiting = {replica: waiting_of(txn, replica) for replica in replicas}
     _read(txn, known, [one.mutation for one in sound])
     _meet(txn, known, [one.mutation for one in arrivals])
     known.words = _quarantined(txn, known, sound)
@@ -88,11 +88,37 @@ def _read(txn: Read, known: Known, mutations: list[Mutation]) -> None:
 
 
 def _meet(txn: Read, known: Known, mutations: list[Mutation]) -> None:
-    """The people behind these mutations."""
+    """The people behind these mutations: a device's holder, or somebody at a node, as of now."""
     whose = {(one.replica, one.session): one.actor for one in mutations}
-    for key, actor in whose.items():
-        if key not in known.sessions and (session := _session(txn, key, actor)):
-            known.sessions[key] = session
+    keys = [key for key in whose if key not in known.sessions]
+    if not keys:
+        return
+    replicas = {replica for replica, _ in keys}
+    nodes, devices = txn.get_each("node_key", replicas), txn.get_each("replica", replicas)
+    people: dict[SessionKey, tuple[str, bool]] = {}
+    for replica, session in keys:
+        device = devices.get(replica)
+        if replica in nodes:
+            if session == NODE_SESSION:
+                known.sessions[replica, session] = SYSTEM
+            else:
+                people[replica, session] = (whose[replica, session], False)
+        elif device and device["session"] == session:
+            people[replica, session] = (device["actor"], bool(device.get("revoked_at")))
+    known.sessions |= _sessions(txn, people)
+
+
+def _sessions(txn: Read, people: dict[SessionKey, tuple[str, bool]]) -> dict[SessionKey, Session]:
+    """What these people may do at this moment; nothing where they are not in the register."""
+    actors = {actor for actor, _ in people.values()}
+    rows, past = people_rows(txn, actors), txn.get_each("rights", actors)
+    found = {}
+    for key, (actor, revoked) in people.items():
+        person, had = rows.get(actor), past_of(past.get(actor))
+        unit = (unit_of(person) or "") if person else ""
+        roles = roles_of(person) if person else frozenset()
+        found[key] = Session(actor, unit, roles, revoked, had)
+    return found
 
 
 def _held(txn: Read, doc: Doc) -> Held | None:
@@ -129,30 +155,16 @@ def _quarantined(txn: Read, known: Known, arrivals: list[Arrival]) -> dict[str, 
 def _lanes(txn: Read, arrivals: list[Arrival]) -> dict[tuple[str, int], Lane]:
     """How far each lane that brings something has come."""
     pairs = {(one.mutation.replica, one.mutation.lane) for one in arrivals}
-    docs = {replica: txn.get("replica", replica) or {} for replica, _ in pairs}
+    docs = txn.get_each("replica", {replica for replica, _ in pairs})
     found = {}
     for replica, lane in pairs:
-        doc = docs[replica]
+        doc = docs.get(replica, {})
         told = doc.get("lanes", {}).get(str(lane), {})
         times = (told.get("top_ms", 0), doc.get("floor_ms", 0))
         found[replica, lane] = Lane(told.get("max", 0), *times, doc.get("returning_until", 0))
     return found
 
 
-def _session(txn: Read, key: SessionKey, actor: str) -> Session | None:
-    """Who is behind a session, as they are now: a device's holder, or somebody at a node."""
-    replica, session = key
-    if txn.get("node_key", replica):
-        return SYSTEM if session == NODE_SESSION else session_of(txn, actor)
-    doc = txn.get("replica", replica)
-    if doc is None or doc["session"] != session:
-        return None
-    return session_of(txn, doc["actor"], bool(doc.get("revoked_at")))
-
-
-def session_of(txn: Read, actor: str, revoked: bool = False) -> Session:
+def session_of(txn: Read, actor: str) -> Session:
     """What a person may do at this moment; nothing when they are not in the register."""
-    person, past = person_row(txn, actor), past_of(txn.get("rights", actor))
-    if person is None:
-        return Session(actor, "", frozenset(), revoked, past)
-    return Session(actor, unit_of(person) or "", roles_of(person), revoked, past)
+    return _sessions(txn, {("", ""): (actor, False)})["", ""]

@@ -1,5 +1,6 @@
 """Signed bytes of the centre's own mutations: devices give them back after a restore."""
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -37,10 +38,12 @@ class Proofs:
         """The page with its proofs. Nothing is given away that is not in the page's scope."""
         if page.lane != PROVEN_LANE or not page.rows:
             return page
-        nodes = set(txn.find("node_key"))
+        nodes = txn.find("node_key")
+        of_nodes = re.compile("|".join(map(re.escape, nodes)).encode())
         dots = {
             dot
             for row in page.rows
+            if of_nodes.search(row)  # type: ignore[call-overload]
             for dot in _written(_dots.decode(row))  # type: ignore[arg-type]
             if split_dot(dot)[0] in nodes
         }

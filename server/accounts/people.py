@@ -1,5 +1,7 @@
 """People as the register knows them now: a changed role holds from the next request on."""
 
+from collections.abc import Iterable
+
 from schema.roles import Role
 from schema.wire import Row
 from server.store.protocol import Read
@@ -7,8 +9,13 @@ from server.store.protocol import Read
 
 def person_row(read: Read, actor: str) -> Row | None:
     """The person's row, None when there is none or it was removed."""
-    stored = read.rows([("person", actor)]).get(("person", actor))
-    return None if stored is None or stored.row.removed else stored.row
+    return people_rows(read, [actor]).get(actor)
+
+
+def people_rows(read: Read, actors: Iterable[str]) -> dict[str, Row]:
+    """The rows of these people, without those who are not there or were removed."""
+    stored = read.rows([("person", actor) for actor in actors])
+    return {id: one.row for (_, id), one in stored.items() if not one.row.removed}
 
 
 def roles_of(person: Row) -> frozenset[Role]:

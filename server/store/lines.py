@@ -87,7 +87,8 @@ def docs_of(kind: str, lines: Iterable[tuple[str, bytes, int]]) -> dict[str, Doc
     return found
 
 
-MovedLine = tuple[int, bool | int, str, str, bytes, bytes | None, int, bool | int, int]
+Text = str | bytes
+MovedLine = tuple[int, bool | int, Text, Text, bytes, bytes | None, int, bool | int, int]
 """seq, whether it is there still, and a row line."""
 
 
@@ -102,14 +103,18 @@ def page_of(mark: tuple[str, int, int], room: int, lines: Iterable[MovedLine]) -
             return Slice(Page(scope, lane, last, rows, out), size, False)
         last = seq
         if not present:
-            out.append((entity, id))
+            out.append((_text(entity), _text(id)))
             size += len(entity) + len(id)
         elif row_crc(doc, history, authority, removed) == crc:
             rows.append(Raw(doc))  # type: ignore[arg-type]
             size += len(doc)
         else:
-            log.error("damaged", entry=f"{entity}/{id}")
+            log.error("damaged", entry=f"{_text(entity)}/{_text(id)}")
     return Slice(Page(scope, lane, last, rows, out), size, True)
+
+
+def _text(value: Text) -> str:
+    return value if isinstance(value, str) else value.decode()
 
 
 def head_of(line: tuple[str, str, str, int, str, int, int, int] | None) -> Head:

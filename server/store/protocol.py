@@ -77,6 +77,13 @@ class Slice(Struct, frozen=True):
     complete: bool
 
 
+class Stand(Struct, frozen=True):
+    """Of a (scope, lane): the newest seq at which anything moved in it, and its digest."""
+
+    seq: int
+    sum: int
+
+
 class Touched(Struct, frozen=True):
     """A row that moved in a pair, its newest seq there, and whether it is in the pair no more."""
 
@@ -131,8 +138,8 @@ class Read(Protocol):
         Without those that are damaged.
         """
 
-    def digests(self, scope: str) -> dict[int, int]:
-        """The sum of each lane of a scope that holds anything."""
+    def stands(self, scopes: Iterable[str]) -> dict[tuple[str, int], Stand]:
+        """How far each (scope, lane) of these scopes has come, where anything ever moved."""
 
     def moved_since(self, seq: int) -> dict[tuple[str, int], int]:
         """Each (scope, lane) that has moved above this seq, with its newest seq."""
@@ -151,6 +158,9 @@ class Read(Protocol):
 
     def get(self, kind: str, key: str) -> Doc | None:
         """A record of the server's own: replica, login, session, code, blob, upload, held."""
+
+    def get_each(self, kind: str, keys: Iterable[str]) -> dict[str, Doc]:
+        """Those of these records that there are, by key."""
 
     def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
         """All records of a kind whose key begins so, by key, in the order of their keys.

@@ -94,7 +94,9 @@ def parsed(got: bytes | bytearray) -> Answer | None:
         body = unchunked(got, at) if got.endswith(b"0\r\n\r\n") else None
         return None if body is None else Answer(status, head, body)
     size = _length(head)
-    return Answer(status, head, bytes(got[at : at + size])) if len(got) >= at + size else None
+    if len(got) < at + size:
+        return None
+    return Answer(status, head, bytes(memoryview(got)[at : at + size]))
 
 
 def _length(head: bytes) -> int:

@@ -157,9 +157,9 @@ async def _issued(dispatcher: Dispatcher, made: Made) -> float:
     return time.monotonic() - began
 
 
-async def crowded(folder: Path, count: int) -> Made:
+async def crowded(folder: Path, count: int, orders: int = 1) -> Made:
     """A centre with so many phones, and a dispatcher who can sign in."""
-    size = Size(units=UNITS, devices=count, targets=1, machines=0, kind="phone")
+    size = Size(units=UNITS, devices=count, targets=orders, machines=0, kind="phone")
     made = await make(folder, size)
     async with opened(folder) as engine:
         await allow(engine)

@@ -37,14 +37,31 @@ class Told(Struct):
 
 
 class Pulled(Struct):
-    """What a puller reads of an answer."""
+    """What came in an answer."""
 
     pages: list[Told]
     complete: dict[str, list[int]]
     upto: int
 
 
+class Place(Struct):
+    """Where a page ends."""
+
+    scope: str
+    lane: int
+    next: int
+
+
+class Progress(Struct):
+    """What a puller must read of an answer to ask for the next, while the clock runs."""
+
+    pages: list[Place]
+    complete: dict[str, list[int]]
+    upto: int
+
+
 _answer = msgspec.json.Decoder(Pulled)
+_progress = msgspec.json.Decoder(Progress)
 
 
 async def pulls(bench: Bench, peers: Sequence[Peer]) -> list[Result]:
@@ -96,32 +113,33 @@ async def rate_of_pulls(port: int, reader: Writer, seq: int, count: int) -> floa
     line = await Line.to(port)
     times = 3
 
-    async def all_of_them() -> int:
-        return sum([await pull(line, reader, seq) for _ in range(times)])
+    async def all_of_them() -> list[bytes]:
+        return [body for _ in range(times) for body in await pull(line, reader, seq)]
 
-    took, rows = await timed(all_of_them())
+    took, bodies = await timed(all_of_them())
     line.close()
+    rows = sum(len(page.rows) for body in bodies for page in _answer.decode(body).pages)
     if rows < count * times:
         raise BenchFailed(f"pulled {rows} rows instead of {count * times}")
     return rows / took
 
 
-async def pull(line: Line, reader: Writer, seq: int) -> int:
-    """Ask until every pair is complete, from `seq` on in each; how many rows came."""
+async def pull(line: Line, reader: Writer, seq: int) -> list[bytes]:
+    """Ask until every pair is complete, from `seq` on in each; what came."""
     cursors: Cursors = {
         scope: {str(lane): seq for lane in range(5)} for scope in reader.reply.scopes
     }
-    rows, pairs = 0, {(scope, int(lane)) for scope in cursors for lane in cursors[scope]}
+    bodies, pairs = [], {(scope, int(lane)) for scope in cursors for lane in cursors[scope]}
     while pairs:
         answer = await line.ask(reader.post(cursors=cursors, max_bytes=PULL_BYTES_MAX))
         if answer.status != 200:
             raise BenchFailed(answer.body[:600].decode(errors="replace"))
-        told = _answer.decode(answer.body)
+        told = _progress.decode(answer.body)
+        bodies.append(answer.body)
         for page in told.pages:
-            rows += len(page.rows)
             cursors[page.scope][str(page.lane)] = page.next
         done = {(scope, lane) for scope, lanes in told.complete.items() for lane in lanes}
         for scope, lane in done:
             cursors[scope][str(lane)] = told.upto
         pairs -= done
-    return rows
+    return bodies

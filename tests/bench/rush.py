@@ -26,10 +26,9 @@ LINES = 250
 QUIET = 100
 """Urgent pushes of a bystander before everybody comes, to compare with."""
 
-STEPS = ("received", "read", "signed", "departed", "arrived")
 RECEIPTS_NOTE = (
-    f"each of the phones pushes its own signed receipt, over {LINES} connections; a bystander"
-    " pushes urgent facts one by one all the while"
+    f"each of the phones pushes its own signed receipt of an order, over {LINES} connections; a"
+    " bystander pushes what a person says of it, one by one, all the while"
 )
 
 HERD = ("herd_median_s", "herd_failed")
@@ -40,14 +39,15 @@ HERD_NOTE = "each device fetches the snapshot's parts and pulls until it is comp
 async def receipts(bench: Bench) -> None:
     """How long it takes until all receipts of an order are on disk, and who waits meanwhile."""
     count = bench.sizes.listeners
-    made = await crowded(bench.folder / "receipts", count + 1)
+    made = await crowded(bench.folder / "receipts", count + 1, orders=bench.sizes.rounds)
     bystander = made.writers.pop()
     quiet, busy, took = [], [], []
     async with served(made.folder) as at:
         for number in range(bench.sizes.rounds):
             bench.told("receipts", number, bench.sizes.rounds)
-            step = STEPS[number % len(STEPS)]
-            asked = [one.push(one.run(0, [_step(made, one, step)])) for one in made.writers]
+            asked = [
+                one.push(one.run(0, [_step(made, one, "received", number)])) for one in made.writers
+            ]
             quiet.append(percentile(await _urgent(at.port, made, bystander, QUIET), 0.99))
             over = asyncio.Event()
             waits = asyncio.create_task(_urgent(at.port, made, bystander, 0, over))
@@ -63,8 +63,8 @@ async def receipts(bench: Bench) -> None:
     )
 
 
-def _step(made: Made, writer: Writer, step: str) -> bytes:
-    target, directive = made.targets[writer.reply.unit][0]
+def _step(made: Made, writer: Writer, step: str, order: int = 0) -> bytes:
+    target, directive = made.targets[writer.reply.unit][order]
     fields = {
         "target": target,
         "directive": directive,

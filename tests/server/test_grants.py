@@ -17,15 +17,19 @@ async def world(tmp_path):
 def read(monkeypatch):
     """Every replica's record that was read, and every search through all of them."""
     told = []
-    for method in ("get", "find"):
-        whole = getattr(SqliteTxn, method)
+    get_each, find = SqliteTxn.get_each, SqliteTxn.find
 
-        def watched(self, kind, key="", whole=whole, method=method):
-            if kind == "replica":
-                told.append((method, key))
-            return whole(self, kind, key)
+    def gets(self, kind, keys):
+        keys = list(keys)
+        told.extend(("get", key) for key in keys if kind == "replica")
+        return get_each(self, kind, keys)
 
-        monkeypatch.setattr(SqliteTxn, method, watched)
+    def finds(self, kind, prefix=""):
+        told.extend(("find", prefix) for _ in range(kind == "replica"))
+        return find(self, kind, prefix)
+
+    monkeypatch.setattr(SqliteTxn, "get_each", gets)
+    monkeypatch.setattr(SqliteTxn, "find", finds)
     return told
 
 

@@ -325,8 +325,8 @@ BUGS = (
     Bug(
         "a page goes by id, and its cursor with it",
         "server.store.sqlite.txn",
-        '" ORDER BY m.seq",',
-        '" ORDER BY r.id",',
+        '            " ORDER BY m.seq"\n',
+        '            " ORDER BY r.id"\n',
     ),
     Bug(
         "a cursor is a time",

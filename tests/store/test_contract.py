@@ -47,6 +47,10 @@ async def committed(store, *commits):
     return [done.seq for done in await store.write(lambda txn: txn.commit(commits))]
 
 
+def sums_of(txn, scope):
+    return {lane: stand.sum for (_, lane), stand in txn.stands([scope]).items()}
+
+
 class Broken(Exception):
     pass
 
@@ -190,7 +194,7 @@ async def test_from_the_beginning_nothing_is_told_of_what_left_or_was_removed(st
 
 async def test_the_sum_of_a_scope_follows_what_enters_changes_leaves_and_is_removed(store):
     async def sums() -> dict[int, int]:
-        return await store.read(lambda txn: txn.digests("unit/u1"))
+        return await store.read(lambda txn: sums_of(txn, "unit/u1"))
 
     async def held() -> int:
         part = await store.read(lambda txn: txn.page("unit/u1", 0, 0, 10**6))
@@ -222,11 +226,11 @@ async def test_what_is_forgotten_is_told_to_nobody_and_changes_no_sum(store):
             [commit(1, signed(1), signed(2), signed(3)), commit(2, members=[gone]), commit(3, dead)]
         )
     )
-    before = await store.read(lambda txn: txn.digests("unit/u1"))
+    before = await store.read(lambda txn: sums_of(txn, "unit/u1"))
     await store.write(lambda txn: txn.forget(0, 3, 100))
     part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
     assert (part.page.rows, part.page.out) == ([], [])
-    assert await store.read(lambda txn: txn.digests("unit/u1")) == before
+    assert await store.read(lambda txn: sums_of(txn, "unit/u1")) == before
     assert (await store.read(lambda txn: txn.rows([("step", "s3")])))["step", "s3"].row.removed
 
 
@@ -399,8 +403,8 @@ async def test_a_row_that_moves_often_in_one_commit_stands_as_it_was_last(store)
     await committed(store, commit(3, said("c"), members=[]), commit(4, said("d"), members=[]))
     last = (await store.read(lambda txn: txn.rows([("step", "s1")])))["step", "s1"].row
     assert (last.fields["note"], last.seq) == ("d", 4)
-    assert await store.read(lambda txn: txn.digests("centre")) == {0: digest_of(last)}
-    assert await store.read(lambda txn: txn.digests("unit/u1")) == {0: 0}
+    assert await store.read(lambda txn: sums_of(txn, "centre")) == {0: digest_of(last)}
+    assert await store.read(lambda txn: sums_of(txn, "unit/u1")) == {0: 0}
     part = await store.read(lambda txn: txn.page("unit/u1", 0, 1, 10**6))
     assert (part.page.rows, part.page.out, part.page.next) == ([], [("step", "s1")], 2)
 
@@ -412,6 +416,40 @@ async def test_whatever_somebody_asks_for_is_answered(store):
     assert await store.read(lambda txn: txn.find_each("login", [odd])) == {}
     assert await store.read(lambda txn: txn.rows([("step", odd)])) == {}
     assert await store.read(lambda txn: txn.logged([f"{odd}/0/1"])) == {}
-    assert await store.read(lambda txn: txn.digests(odd)) == {}
+    assert await store.read(lambda txn: sums_of(txn, odd)) == {}
     await store.write(lambda txn: txn.put("login", odd, {"n": 1}))
     assert await store.read(lambda txn: txn.get("login", odd)) == {"n": 1}
+
+
+async def test_records_are_found_together_as_they_are_one_by_one(store):
+    def work(txn):
+        for key in ("a", "b", "c"):
+            txn.put("code", key, {"is": key})
+        txn.delete("code", "b")
+        return txn.get_each("code", ["c", "nobody", "b", "a"]), txn.get_each("code", [])
+
+    assert await store.write(work) == ({"a": {"is": "a"}, "c": {"is": "c"}}, {})
+    found = await store.read(lambda txn: txn.get_each("code", ["c", "nobody", "b", "a"]))
+    assert found == {"a": {"is": "a"}, "c": {"is": "c"}}
+
+
+async def test_a_transaction_that_read_a_record_sees_what_it_wrote_there_since(store):
+    def work(txn):
+        told = [txn.get("code", "a")]
+        txn.put("code", "a", {"is": 1})
+        told.append(txn.get("code", "a"))
+        told[-1]["is"] = "changed by whoever read it"
+        told.append(txn.get("code", "a"))
+        txn.delete("code", "a")
+        return [*told[::2], txn.get("code", "a"), txn.find("code")]
+
+    assert await store.write(work) == [None, {"is": 1}, None, {}]
+
+
+async def test_a_pair_stands_where_something_last_moved_in_it(store):
+    await committed(store, commit(1, signed(1)), commit(2, signed(2, unit="u2")))
+    stands = await store.read(lambda txn: txn.stands(["unit/u1", "unit/u2", "unit/none"]))
+    assert {pair: stand.seq for pair, stand in stands.items()} == {
+        ("unit/u1", 0): 1,
+        ("unit/u2", 0): 2,
+    }

@@ -78,7 +78,7 @@ def everything(read):
     head = read.head()
     told = {"head": (head.seq, head.chain, head.floor), "moved": read.moved_since(head.seq // 2)}
     for scope in SCOPES:
-        told["sums", scope] = {lane: sum for lane, sum in read.digests(scope).items() if sum}
+        told["stands", scope] = {pair: one for pair, one in read.stands([scope]).items() if one.sum}
         for lane in (0, 2):
             walked = [(key, bytes(doc)) for key, doc in read.walk_pair(scope, lane, ("", ""))]
             told["pair", scope, lane] = walked

@@ -8,12 +8,12 @@ import psycopg
 import structlog
 from msgspec.structs import replace
 
-from server.store.checksums import head_crc, row_crc, side_crc
+from server.store.base import LAST, BaseTxn, Record
+from server.store.checksums import head_crc, row_crc
 from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
 from server.store.lines import (
     by_entity,
     by_lane,
-    doc_of,
     docs_of,
     head_of,
     is_sound,
@@ -22,7 +22,7 @@ from server.store.lines import (
     stored_of,
     words_of,
 )
-from server.store.protocol import Commit, Committed, Doc, Head, Slice, Span, Touched, Txn
+from server.store.protocol import Commit, Committed, Doc, Head, Slice, Span, Stand, Touched
 from sync.digest import WRAP, as_signed
 from sync.known import Logged
 from sync.rows import Key, Stored
@@ -32,12 +32,12 @@ log = structlog.get_logger()
 CHANNEL = "lingda"
 """Where each commit of a batch says of which centre it was."""
 
-LAST = "\U0010ffff"
 WALKED = 200
 """Rows read at once on a walk over many of them."""
 
 _DOC = "convert_to(r.doc, 'UTF8'), convert_to(r.history, 'UTF8')"
 _ROW = f"r.entity, r.id, {_DOC}, r.authority, r.removed, r.crc"
+_RECORD = "s.key, convert_to(s.doc, 'UTF8'), s.crc"
 _BEGINS = "centre=%s AND kind=%s AND key>=%s AND key<%s"
 _SCOPE = "(SELECT no FROM scope WHERE centre=%s AND name=%s)"
 _JOIN = '"row" r ON r.centre=m.centre AND r.no=m."row"'
@@ -45,12 +45,12 @@ _JOIN = '"row" r ON r.centre=m.centre AND r.no=m."row"'
 _encode = msgspec.json.encode
 
 
-class PostgresTxn(Txn):
+class PostgresTxn(BaseTxn):
     """One transaction on one connection. Who writes holds the lock on the centre's head."""
 
     def __init__(self, db: psycopg.Connection, centre: str) -> None:
+        super().__init__(centre)
         self._db = db
-        self._centre = centre
 
     def _all(self, query: str, *values: Any) -> list[Any]:
         with self._db.cursor(binary=True) as cursor:
@@ -63,15 +63,11 @@ class PostgresTxn(Txn):
     def _do(self, query: str, *values: Any) -> None:
         self._db.execute(query, _kept(values))
 
-    def head(self) -> Head:
+    def _read_head(self) -> Head:
         query = (
             "SELECT centre, realm, epoch, seq, chain, floor, durable, crc FROM head WHERE centre=%s"
         )
         return head_of(self._one(query, self._centre))
-
-    def set_head(self, head: Head) -> None:
-        now = self.head()
-        self._write_head(replace(head, realm=now.realm, seq=now.seq, chain=now.chain))
 
     def _write_head(self, head: Head) -> None:
         self._do(
@@ -99,10 +95,13 @@ class PostgresTxn(Txn):
         )
         return upto
 
-    def digests(self, scope: str) -> dict[int, int]:
-        query = f"SELECT lane, sum FROM pair WHERE centre=%s AND scope={_SCOPE}"
-        lines = self._all(query, self._centre, self._centre, scope)
-        return {lane: sum % WRAP for lane, sum in lines}
+    def stands(self, scopes: Iterable[str]) -> dict[tuple[str, int], Stand]:
+        query = (
+            "SELECT s.name, p.lane, p.seq, p.sum FROM scope s JOIN pair p"
+            " ON p.centre=s.centre AND p.scope=s.no WHERE s.centre=%s AND s.name=ANY(%s)"
+        )
+        lines = self._all(query, self._centre, list(scopes))
+        return {(scope, lane): Stand(seq, sum % WRAP) for scope, lane, seq, sum in lines}
 
     def moved_since(self, seq: int) -> dict[tuple[str, int], int]:
         query = (
@@ -111,16 +110,10 @@ class PostgresTxn(Txn):
         )
         return {(scope, lane): at for scope, lane, at in self._all(query, self._centre, seq)}
 
-    def seq_before(self, ms: int) -> int:
+    def _received(self, seq: int) -> int:
         query = "SELECT received FROM log WHERE centre=%s AND seq=%s"
-        before, after = 0, self.head().seq + 1
-        while after - before > 1:
-            middle = (before + after) // 2
-            if self._one(query, self._centre, middle)[0] <= ms:
-                before = middle
-            else:
-                after = middle
-        return before
+        found: int = self._one(query, self._centre, seq)[0]
+        return found
 
     def words(self, dots: Iterable[str]) -> dict[str, bytes]:
         query = (
@@ -238,34 +231,23 @@ class PostgresTxn(Txn):
         found: int = self._one(query)[0]
         return found
 
-    def get(self, kind: str, key: str) -> Doc | None:
-        query = (
-            "SELECT key, convert_to(doc, 'UTF8'), crc FROM side"
-            " WHERE centre=%s AND kind=%s AND key=%s"
-        )
-        line = self._one(query, self._centre, kind, key)
-        return doc_of(kind, *line) if line else None
-
-    def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
-        return self.some(Span(kind, prefix), 0, -1)
+    def _read_records(self, kind: str, keys: Sequence[str]) -> Iterable[Record]:
+        query = f"SELECT {_RECORD} FROM side s WHERE s.centre=%s AND s.kind=%s AND s.key=ANY(%s)"
+        return self._all(query, self._centre, kind, list(keys))
 
     def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
         query = (
-            "SELECT s.key, convert_to(s.doc, 'UTF8'), s.crc FROM unnest(%s::text[]) w"
+            f"SELECT {_RECORD} FROM unnest(%s::text[]) w"
             ' JOIN side s ON s.centre=%s AND s.kind=%s AND s.key>=w COLLATE "C"'
             ' AND s.key<(w || %s) COLLATE "C"'
         )
         lines = self._all(query, list(prefixes), self._centre, kind, LAST)
         return docs_of(kind, lines)
 
-    def count(self, kind: str, prefix: str) -> int:
-        return self.count_in(Span(kind, prefix))
-
     def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
         order = "DESC" if span.newest else "ASC"
         query = (
-            f"SELECT key, convert_to(doc, 'UTF8'), crc FROM side WHERE {_BEGINS}"
-            f" ORDER BY key {order} LIMIT %s OFFSET %s"
+            f"SELECT {_RECORD} FROM side s WHERE {_BEGINS} ORDER BY key {order} LIMIT %s OFFSET %s"
         )
         lines = self._all(query, *self._bounds(span), None if limit < 0 else limit, skip)
         return docs_of(span.kind, lines)
@@ -274,18 +256,15 @@ class PostgresTxn(Txn):
         found: int = self._one(f"SELECT count(*) FROM side WHERE {_BEGINS}", *self._bounds(span))[0]
         return found
 
-    def _bounds(self, span: Span) -> tuple[str, str, str, str]:
-        return self._centre, span.kind, max(span.prefix, span.low), span.prefix + LAST
-
-    def put(self, kind: str, key: str, doc: Doc) -> None:
-        key, text = _kept_one(key), _encode(doc)
+    def _write_record(self, kind: str, record: Record) -> None:
+        key, text, crc = record
         self._do(
             "INSERT INTO side (centre, kind, key, doc, crc) VALUES (%s, %s, %s, %s, %s)"
             " ON CONFLICT (centre, kind, key) DO UPDATE SET doc=excluded.doc, crc=excluded.crc",
-            *(self._centre, kind, key, text.decode(), side_crc(kind, key, text)),
+            *(self._centre, kind, key, text.decode(), crc),
         )
 
-    def delete(self, kind: str, key: str) -> None:
+    def _delete_record(self, kind: str, key: str) -> None:
         query = "DELETE FROM side WHERE centre=%s AND kind=%s AND key=%s"
         self._do(query, self._centre, kind, key)
 
@@ -300,7 +279,7 @@ class PostgresTxn(Txn):
         self._write_rows(places)
         self._write_spots(places, scopes)
         self._write_pairs(batch, scopes)
-        self._write_head(replace(head, seq=batch.done[-1].seq, chain=batch.chain))
+        self._keep_head(replace(head, seq=batch.done[-1].seq, chain=batch.chain))
         self._do("SELECT pg_notify(%s, %s)", CHANNEL, self._centre)
         return batch.done
 

@@ -16,6 +16,9 @@ from server.store.wal import check_log
 
 READERS = 2
 BUSY_TIMEOUT_S = 10.0
+CACHE_KIB = 16 * 1024
+"""What a connection remembers of the file: the rows of a unit, the roots of every index."""
+
 WANTED = {"journal_mode": "wal", "synchronous": 2}
 """What every connection must answer, or the server does not serve: a commit is on disk."""
 
@@ -27,6 +30,7 @@ def connect(path: Path, query_only: bool) -> sqlite3.Connection:
     )
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
+    db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     if query_only:
         db.execute("PRAGMA query_only=1")
         db.execute("PRAGMA wal_autocheckpoint=0")

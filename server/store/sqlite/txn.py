@@ -7,12 +7,12 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from server.store.checksums import head_crc, row_crc, side_crc
+from server.store.base import LAST, BaseTxn, Record
+from server.store.checksums import head_crc, row_crc
 from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
 from server.store.lines import (
     by_entity,
     by_lane,
-    doc_of,
     docs_of,
     head_of,
     is_sound,
@@ -28,8 +28,8 @@ from server.store.protocol import (
     Head,
     Slice,
     Span,
+    Stand,
     Touched,
-    Txn,
 )
 from sync.digest import WRAP, as_signed
 from sync.known import Logged
@@ -37,33 +37,29 @@ from sync.rows import Key, Stored
 
 log = structlog.get_logger()
 
-LAST = "\U0010ffff"
 WALKED = 200
 """Rows read at once on a walk over all of them."""
 
 _BEGINS = "centre=? AND kind=? AND key>=? AND key<?"
 _ROW = "r.entity, r.id, CAST(r.doc AS BLOB), CAST(r.history AS BLOB), r.authority, r.removed, r.crc"
+_RECORD = "s.key, CAST(s.doc AS BLOB), s.crc"
 _SCOPE = "(SELECT no FROM scope WHERE centre=? AND name=?)"
 
 _encode = msgspec.json.encode
 
 
-class SqliteTxn(Txn):
+class SqliteTxn(BaseTxn):
     """One transaction on one connection."""
 
     def __init__(self, db: sqlite3.Connection, centre: str) -> None:
+        super().__init__(centre)
         self._db = db
-        self._centre = centre
 
-    def head(self) -> Head:
+    def _read_head(self) -> Head:
         query = (
             "SELECT centre, realm, epoch, seq, chain, floor, durable, crc FROM head WHERE centre=?"
         )
         return head_of(self._db.execute(query, (self._centre,)).fetchone())
-
-    def set_head(self, head: Head) -> None:
-        now = self.head()
-        self._write_head(replace(head, realm=now.realm, seq=now.seq, chain=now.chain))
 
     def _write_head(self, head: Head) -> None:
         self._db.execute(
@@ -94,9 +90,13 @@ class SqliteTxn(Txn):
         )
         return span[2]
 
-    def digests(self, scope: str) -> dict[int, int]:
-        query = f"SELECT lane, sum FROM pair WHERE scope={_SCOPE}"
-        return {lane: sum % WRAP for lane, sum in self._db.execute(query, (self._centre, scope))}
+    def stands(self, scopes: Iterable[str]) -> dict[tuple[str, int], Stand]:
+        query = (
+            "SELECT s.name, p.lane, p.seq, p.sum FROM json_each(?) w CROSS JOIN scope s"
+            " ON s.centre=? AND s.name=w.value CROSS JOIN pair p ON p.scope=s.no"
+        )
+        lines = self._db.execute(query, (_json(list(scopes)), self._centre))
+        return {(scope, lane): Stand(seq, sum % WRAP) for scope, lane, seq, sum in lines}
 
     def moved_since(self, seq: int) -> dict[tuple[str, int], int]:
         query = (
@@ -106,17 +106,10 @@ class SqliteTxn(Txn):
         lines = self._db.execute(query, (self._centre, seq))
         return {(scope, lane): at for scope, lane, at in lines}
 
-    def seq_before(self, ms: int) -> int:
+    def _received(self, seq: int) -> int:
         query = "SELECT received FROM log WHERE centre=? AND seq=?"
-        before, after = 0, self.head().seq + 1
-        while after - before > 1:
-            middle = (before + after) // 2
-            line = self._db.execute(query, (self._centre, middle)).fetchone()
-            if line[0] <= ms:
-                before = middle
-            else:
-                after = middle
-        return before
+        found: int = self._db.execute(query, (self._centre, seq)).fetchone()[0]
+        return found
 
     def words(self, dots: Iterable[str]) -> dict[str, bytes]:
         query = (
@@ -182,14 +175,19 @@ class SqliteTxn(Txn):
             last = stored.row.id
 
     def page(self, scope: str, lane: int, after: int, room: int) -> Slice:
-        lines = self._db.execute(
-            f"SELECT m.seq, m.present, {_ROW} FROM member m JOIN row r ON r.no=m.row"
+        query = (
+            "SELECT m.seq, m.present, r.entity, r.id, r.doc, r.history, r.authority, r.removed,"
+            " r.crc FROM member m JOIN row r ON r.no=m.row"
             f" WHERE m.scope={_SCOPE} AND m.lane=? AND m.seq>?"
             " AND (CASE WHEN m.present THEN r.doc IS NOT NULL AND r.removed <= ? ELSE ? END)"
-            " ORDER BY m.seq",
-            (self._centre, scope, lane, after, after > 0, after > 0),
+            " ORDER BY m.seq"
         )
-        return page_of((scope, lane, after), room, lines)
+        values = (self._centre, scope, lane, after, after > 0, after > 0)
+        self._db.text_factory = bytes  # Nobody reads the documents here: they travel as they are.
+        try:
+            return page_of((scope, lane, after), room, self._db.execute(query, values))
+        finally:
+            self._db.text_factory = str
 
     def touched(self, scope: str, lane: int, after: int) -> Iterator[Touched]:
         query = (
@@ -219,30 +217,28 @@ class SqliteTxn(Txn):
         found: int = self._db.execute(query).fetchone()[0]
         return found
 
-    def get(self, kind: str, key: str) -> Doc | None:
-        query = "SELECT key, CAST(doc AS BLOB), crc FROM side WHERE centre=? AND kind=? AND key=?"
-        line = self._db.execute(query, (self._centre, kind, key)).fetchone()
-        return doc_of(kind, *line) if line else None
-
-    def find(self, kind: str, prefix: str = "") -> dict[str, Doc]:
-        return self.some(Span(kind, prefix), 0, -1)
+    def _read_records(self, kind: str, keys: Sequence[str]) -> Iterable[Record]:
+        if len(keys) == 1:
+            query = f"SELECT {_RECORD} FROM side s WHERE s.centre=? AND s.kind=? AND s.key=?"
+            return self._db.execute(query, (self._centre, kind, keys[0]))
+        query = (
+            f"SELECT {_RECORD} FROM json_each(?) w CROSS JOIN side s"
+            " ON s.centre=? AND s.kind=? AND s.key=w.value"
+        )
+        return self._db.execute(query, (_json(keys), self._centre, kind))
 
     def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
         query = (
-            "SELECT s.key, CAST(s.doc AS BLOB), s.crc FROM json_each(?) w CROSS JOIN side s"
+            f"SELECT {_RECORD} FROM json_each(?) w CROSS JOIN side s"
             " ON s.centre=? AND s.kind=? AND s.key>=w.value AND s.key<w.value||?"
         )
         lines = self._db.execute(query, (_json(list(prefixes)), self._centre, kind, LAST))
         return docs_of(kind, lines)
 
-    def count(self, kind: str, prefix: str) -> int:
-        return self.count_in(Span(kind, prefix))
-
     def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
         order = "DESC" if span.newest else "ASC"
         query = (
-            f"SELECT key, CAST(doc AS BLOB), crc FROM side WHERE {_BEGINS}"
-            f" ORDER BY key {order} LIMIT ? OFFSET ?"
+            f"SELECT {_RECORD} FROM side s WHERE {_BEGINS} ORDER BY key {order} LIMIT ? OFFSET ?"
         )
         lines = self._db.execute(query, (*self._bounds(span), limit, skip))
         return docs_of(span.kind, lines)
@@ -252,18 +248,15 @@ class SqliteTxn(Txn):
         found: int = self._db.execute(query, self._bounds(span)).fetchone()[0]
         return found
 
-    def _bounds(self, span: Span) -> tuple[str, str, str, str]:
-        return self._centre, span.kind, max(span.prefix, span.low), span.prefix + LAST
-
-    def put(self, kind: str, key: str, doc: Doc) -> None:
-        text = _encode(doc)
+    def _write_record(self, kind: str, record: Record) -> None:
+        key, text, crc = record
         self._db.execute(
             "INSERT OR REPLACE INTO side (centre, kind, key, doc, crc)"
             " VALUES (?, ?, ?, CAST(? AS TEXT), ?)",
-            (self._centre, kind, key, text, side_crc(kind, key, text)),
+            (self._centre, kind, key, text, crc),
         )
 
-    def delete(self, kind: str, key: str) -> None:
+    def _delete_record(self, kind: str, key: str) -> None:
         self._db.execute(
             "DELETE FROM side WHERE centre=? AND kind=? AND key=?", (self._centre, kind, key)
         )
@@ -277,7 +270,7 @@ class SqliteTxn(Txn):
         self._write_log(batch.lines)
         self._write_places(places)
         self._write_pairs(batch)
-        self._write_head(replace(head, seq=batch.done[-1].seq, chain=batch.chain))
+        self._keep_head(replace(head, seq=batch.done[-1].seq, chain=batch.chain))
         return batch.done
 
     def _places(self, keys: Sequence[Key]) -> dict[Key, Place]:

@@ -1,0 +1,54 @@
+"""Thousands of receipts at once, and nobody behind them waits for them."""
+
+import asyncio
+
+import pytest
+from msgspec import Raw
+
+from schema.wire import OutboxReport, Run, SyncRequest
+from server.rush import RECEIPTS_AT_ONCE, Rush
+from sync.mutation import encode_mutation
+from tests.sync.builders import arrival, step
+
+
+def request(*kinds):
+    said = [
+        Raw(encode_mutation(arrival("phone", 0, n, "target.step", step(kind)).mutation))
+        for n, kind in enumerate(kinds, start=1)
+    ]
+    runs = [Run(0, "", said)] if said else []
+    return SyncRequest("centre", "1-a", "phone", runs=runs, outbox=OutboxReport(len(said), None))
+
+
+class Crowd:
+    """Requests that stay where they are worked on until they are let go."""
+
+    def __init__(self):
+        self.rush, self.inside, self.go = Rush(), 0, asyncio.Event()
+
+    async def come(self, *kinds):
+        async with self.rush.turn(request(*kinds)):
+            self.inside += 1
+            await self.go.wait()
+
+    async def inside_now(self, *crowd):
+        """How many of these are worked on at once; all of them are, in the end."""
+        tasks = [asyncio.create_task(self.come(*kinds)) for kinds in crowd]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        inside = self.inside
+        self.go.set()
+        await asyncio.gather(*tasks)
+        assert self.inside == len(crowd)
+        return inside
+
+
+async def test_receipts_beyond_a_few_wait_for_each_other():
+    many = [["received"]] * (RECEIPTS_AT_ONCE + 9)
+    assert await Crowd().inside_now(*many) == RECEIPTS_AT_ONCE
+
+
+@pytest.mark.parametrize("kinds", [["signed"], ["received", "signed"], []])
+async def test_what_a_person_says_and_a_look_wait_for_no_receipts(kinds):
+    many = [["received"]] * (RECEIPTS_AT_ONCE + 9)
+    assert await Crowd().inside_now(*many, kinds) == RECEIPTS_AT_ONCE + 1
