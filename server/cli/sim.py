@@ -20,6 +20,9 @@ from server.cli.setup_words import COMMANDS, both
     type=click.Choice(["always", "never", "auto"]),
     help="When devices have the app's own core, in Node (auto: in 1 of 20 seeds).",
 )
+@click.option(
+    "--store", type=click.Choice(["sqlite", "postgres"]), help="The centre's database (sqlite)."
+)
 @click.option("--mutants", is_flag=True, help="Plant bugs and see whether each is found.")
 def command(mutants: bool, **options: int | str | None) -> None:
     arguments = ["--mutants"] if mutants else []

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.sim.disk import STORES, serving
 from tests.sim.many import Report, run_many, trace_of
 from tests.sim.mutants import hunt_all
 from tests.sim.one import Outcome, replay
@@ -27,10 +28,11 @@ def main(arguments: list[str]) -> int:
         return hunt_all(options.seeds or 1000, options.steps, options.json, console)
     first = options.seed if options.seed is not None else 0
     count = options.seeds or (1 if options.seed is not None else 200)
-    report = _run(range(first, first + count), options, console)
-    if options.json:
-        report.write(options.json)
-    return _tell(report, console)
+    with serving(options.store):
+        report = _run(range(first, first + count), options, console)
+        if options.json:
+            report.write(options.json)
+        return _tell(report, console)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="when devices have the app's own core, in Node (auto: in 1 of 20 seeds)",
     )
+    found.add_argument(
+        "--store", choices=STORES, default="sqlite", help="the centre's database (sqlite)"
+    )
     found.add_argument("--mutants", action="store_true", help="plant bugs, see each one caught")
     return found
 
@@ -54,7 +59,11 @@ def _run(seeds: range, options: argparse.Namespace, console: Console) -> Report:
     columns = (TextColumn("sim"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(seeds))
-        return run_many(seeds, options.steps, lambda outcome: progress.advance(task), options.node)
+
+        def done(outcome: Outcome) -> None:
+            progress.advance(task)
+
+        return run_many(seeds, options.steps, done, options.node, options.store)
 
 
 def _tell(report: Report, console: Console) -> int:
@@ -85,7 +94,8 @@ def _show(found: Outcome, console: Console) -> None:
 
 def _again(path: Path, console: Console) -> int:
     trace = json.loads(path.read_text(encoding="utf-8"))
-    found = replay(trace["setup"], trace["actions"])
+    with serving(trace["setup"].get("store", "sqlite")):
+        found = replay(trace["setup"], trace["actions"])
     console.print(f"{found.broken}: {found.what.strip()}" if found.broken else "every promise held")
     return 1 if found.broken else 0
 

@@ -8,8 +8,8 @@ from sync.bundle_parts import Contents, SignedRun
 from sync.mutation import dot_of
 from sync.vector import covers, minus
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE
 from tests.sim.county import County
+from tests.sim.disk import CENTRE
 from tests.sim.landing import REGISTERED, dots_in
 from tests.sim.speech import runs_in
 

@@ -1,7 +1,6 @@
 """The real server in one thread: its store may crash or fill up at any call, its edge is bytes."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
@@ -20,37 +19,12 @@ from server.epoch import begin_epoch
 from server.errors import Fault
 from server.late import take_late
 from server.store.protocol import Read, Store, T, Txn
-from server.store.sqlite import SqliteDatabase
 from tests.sim.clocks import Clocks, note_request
-
-CENTRE = "centre"
-WRITES = ("INSERT", "UPDATE", "DELETE")
+from tests.sim.disk import CENTRE, FULL, Database, Disk, Image
 
 
 class Crashed(Exception):
     """The server's process died at this call; nothing it would have answered is sent."""
-
-
-class Connection(sqlite3.Connection):
-    """A connection whose disk is full from the n-th writing statement on."""
-
-    room: int | None = None
-    filled = 0
-
-    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        if self.room is not None and sql.startswith(WRITES):
-            self.room -= 1
-            if self.room < 0:
-                self.filled += 1
-                raise sqlite3.OperationalError("database or disk is full")
-        return super().execute(sql, *values)
-
-
-def fresh_connection(image: bytes) -> Connection:
-    db = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
-    if image:
-        db.deserialize(image)
-    return db
 
 
 class Trouble:
@@ -71,26 +45,26 @@ class Trouble:
 
 
 class SimStore(Store):
-    """The real SQLite code on a connection in memory, on the thread that asks."""
+    """The real code of a store on the disk's one connection, on the thread that asks."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
         self.trouble = Trouble()
         self.dead = False
 
     async def write(self, work: Callable[[Txn], T]) -> T:
-        await self._pass(self.database.db)
+        await self._pass()
         due = self.trouble.due()
         if due and not self.trouble.after_commit:
             self._die("before_commit")
         result = self.database.write(work)
         if due:
             self._die("after_commit")
-        await self._pass(self.database.db)
+        await self._pass()
         return result
 
     async def read(self, work: Callable[[Read], T]) -> T:
-        await self._pass(self.database.db)
+        await self._pass()
         if self.trouble.due():
             self._die("at_read")
         return self.database.read(work)
@@ -103,7 +77,7 @@ class SimStore(Store):
         self.trouble.crashed = where
         raise Crashed(where)
 
-    async def _pass(self, db: sqlite3.Connection) -> None:
+    async def _pass(self) -> None:
         """Let others go first, as often as the action says; a dead process does nothing more."""
         if self.trouble.gate is not None:
             for _ in range(self.trouble.gate.randrange(4)):
@@ -119,10 +93,10 @@ NOWHERE = Path("/nowhere")
 class Centre:
     """One centre on its disk, whose process comes and goes."""
 
-    def __init__(self, image: bytes, random: Random) -> None:
-        self.db = fresh_connection(image)
+    def __init__(self, disk: Disk, random: Random) -> None:
+        self.disk = disk
         self.random = random
-        self.database = SqliteDatabase(self.db, CENTRE, random.randbytes)
+        self.database = disk.database(random.randbytes)
         self.now = 0
         self.skew_ms = 0
         self.loop = asyncio.new_event_loop()
@@ -151,7 +125,7 @@ class Centre:
         if self.engine is None or self.store is None or self.store.dead:
             self.engine = None  # It stays down when it cannot start.
             self.starts += 1
-            self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
+            self.database = self.disk.database(self.random.randbytes)
             self.store = SimStore(self.database)
             self.engine = await Engine.open(
                 self.store, self.clock, Config(data=NOWHERE), self.steady
@@ -175,14 +149,14 @@ class Centre:
             return 0, b""
         except Fault as fault:
             return fault.status, msgspec.json.encode({"code": fault.code})
-        except sqlite3.OperationalError:
+        except FULL:
             return 507, b"{}"
 
     async def deliver(self, posts: list[tuple[str, bytes]], trouble: Trouble) -> list[Any]:
         """Serve these requests at the same time. A server that cannot even start answers none."""
         try:
             await self.open()
-        except sqlite3.OperationalError:
+        except FULL:
             return [(507, b"{}")] * len(posts)
         assert self.store is not None
         self.store.trouble = trouble
@@ -227,22 +201,29 @@ class Centre:
 
     def scopes(self, replica: str) -> frozenset[str]:
         """What a device is granted now, read past the store."""
-        line = self.db.execute(
-            "SELECT doc FROM side WHERE centre=? AND kind='replica' AND key=?", (CENTRE, replica)
-        ).fetchone()
-        grants = msgspec.json.decode(line[0])["grants"] if line else []
+        query = "SELECT doc FROM side WHERE centre=? AND kind='replica' AND key=?"
+        lines = self.disk.select(query, CENTRE, replica)
+        grants = msgspec.json.decode(lines[0][0])["grants"] if lines else []
         return frozenset(one["scope"] for one in grants if one["to_seq"] is None)
 
     def epoch(self) -> str:
-        epoch: str = self.db.execute("SELECT epoch FROM head").fetchone()[0]
-        return epoch
+        [(epoch,)] = self.disk.select("SELECT epoch FROM head")
+        return str(epoch)
 
-    def restore(self, image: bytes, replica: str) -> None:
+    def realm(self) -> str:
+        [(realm,)] = self.disk.select("SELECT realm FROM head")
+        return str(realm)
+
+    def replicas(self) -> set[str]:
+        """The devices that it knows, read past the store."""
+        query = "SELECT key FROM side WHERE centre=? AND kind='replica'"
+        return {key for (key,) in self.disk.select(query, CENTRE)}
+
+    def restore(self, image: Image, replica: str) -> None:
         """The machine is lost; another one starts from this image, as a new epoch."""
-        self.db.close()
-        self.db = fresh_connection(image)
+        self.disk.put_back(image)
         self.engine = None
-        self.database = SqliteDatabase(self.db, CENTRE, self.random.randbytes)
+        self.database = self.disk.database(self.random.randbytes)
         self.restores += 1
         random = self.random.randbytes
         self.database.write(lambda txn: begin_epoch(txn, replica, self.restores, random))
@@ -264,7 +245,7 @@ class Centre:
 
     def kept(self) -> dict[str, str]:
         """What is kept beside the log for a person to see: `dot hash` → code."""
-        lines = self.db.execute("SELECT key, doc FROM side WHERE kind='kept'")
+        lines = self.disk.select("SELECT key, doc FROM side WHERE kind='kept'")
         return {key: msgspec.json.decode(doc)["code"] for key, doc in lines}
 
     async def mark_durable(self, seq: int) -> None:
@@ -277,27 +258,29 @@ class Centre:
 
     def lines(self, after: int) -> list[tuple[Any, ...]]:
         """The log above `after`, read past the store."""
-        return self.db.execute(
+        return self.disk.select(
             "SELECT seq, replica, lane, n, hash, raw, verdict, code, detail, received, chain, tags"
             " FROM log WHERE seq>? ORDER BY seq",
-            (after,),
-        ).fetchall()
+            after,
+        )
 
     def row(self, entity: str, id: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """A stored row and the history of its writes, read past the store."""
-        line = self.db.execute(
-            "SELECT doc, history FROM row WHERE centre=? AND entity=? AND id=?",
-            (CENTRE, entity, id),
-        ).fetchone()
-        if line is None:
-            return None
-        return msgspec.json.decode(line[0]), msgspec.json.decode(line[1]) if line[1] else {}
+        query = 'SELECT doc, history FROM "row" WHERE centre=? AND entity=? AND id=?'
+        for doc, history in self.disk.select(query, CENTRE, entity, id):
+            return msgspec.json.decode(doc), msgspec.json.decode(history) if history else {}
+        return None
 
     def rows_since(self, seq: int) -> list[dict[str, Any]]:
         """Every row that moved at `seq` or later, read past the store."""
-        query = "SELECT doc FROM row WHERE centre=? AND seq>=? ORDER BY seq, entity, id"
-        return [msgspec.json.decode(doc) for (doc,) in self.db.execute(query, (CENTRE, seq))]
+        query = 'SELECT doc FROM "row" WHERE centre=? AND seq>=? ORDER BY seq, entity, id'
+        return [msgspec.json.decode(doc) for (doc,) in self.disk.select(query, CENTRE, seq)]
+
+    def sums(self) -> dict[tuple[str, int], int]:
+        """The sum of each (scope, lane), read past the store."""
+        lines = self.disk.select("SELECT scope, lane, sum FROM digest WHERE centre=?", CENTRE)
+        return {(scope, lane): sum for scope, lane, sum in lines}
 
     def close(self) -> None:
         self.loop.close()
-        self.db.close()
+        self.disk.close()

@@ -11,7 +11,7 @@ from sync.bundle_parts import Contents, HomeVerdict, SignedRun
 from sync.bundle_plan import Have, basis_of, heard, plan_export, plan_import
 from sync.vector import Vector, union
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE
+from tests.sim.disk import CENTRE
 from tests.sim.landing import check_gaps, verify
 
 

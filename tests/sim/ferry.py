@@ -1,6 +1,5 @@
 """Bundles between devices, counties and the centre: by stick with all its bad luck, or by wire."""
 
-import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ from sync.bundle_plan import asked_of
 from sync.vector import vector_of
 from tests.sim.ashore import heal
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE, Crashed, Trouble
+from tests.sim.centre import Crashed, Trouble
 from tests.sim.county import County
+from tests.sim.disk import CENTRE, FULL
 from tests.sim.handset import Handset, check_verdicts, check_words
 from tests.sim.landing import (
     COUNTY,
@@ -49,7 +49,7 @@ class Ferry:
         self.written: list[Stick] = []
         self.numbers: Counter[tuple[str, str]] = Counter()
         self.newest: dict[tuple[str, str], int] = {}
-        self.realm: str = world.centre.db.execute("SELECT realm FROM head").fetchone()[0]
+        self.realm = world.centre.realm()
         self.counties = [
             County(f"{COUNTY}{n}", self.realm, world.make_seal(f"{COUNTY}{n}".encode()))
             for n in range(world.setup.get("counties", 0))
@@ -98,8 +98,7 @@ class Ferry:
 
     def enrolled(self) -> set[str]:
         """The replicas that the centre knows, read past the store."""
-        query = "SELECT key FROM side WHERE centre=? AND kind='replica'"
-        return {key for (key,) in self.world.centre.db.execute(query, (CENTRE,))}
+        return self.world.centre.replicas()
 
     # --- Writing ------------------------------------------------------------------------------
 
@@ -221,14 +220,14 @@ class Ferry:
         carriers = None if stick.carrier is None else REGISTERED
         try:
             centre.run(centre.open())
-        except sqlite3.OperationalError:
+        except FULL:
             return None
         assert centre.store is not None
         trouble = centre.store.trouble = world.trouble(action)
         landed: Landed | None = None
         try:
             landed = centre.run(land(centre, stick.data, self.county_keys(), carriers))
-        except (Crashed, sqlite3.OperationalError):
+        except (Crashed, *FULL):
             world.states["landed_failed"] += 1
         finally:
             centre.store.trouble = Trouble()

@@ -16,8 +16,9 @@ from sync.bundle_plan import Have, Import, plan_import
 from sync.mutation import dot_of, hash_of
 from sync.vector import Vector, union, vector_of
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE, Centre
+from tests.sim.centre import Centre
 from tests.sim.device import PythonDevice
+from tests.sim.disk import CENTRE
 
 REGISTERED = ("stick-1", "stick-2", "stick-3")
 """The carriers that are let in. Any other stick was found somewhere."""
@@ -81,9 +82,9 @@ def words_of(run: SignedRun) -> list[Words]:
 
 def log_vector(centre: Centre, replicas: Sequence[str]) -> Vector:
     """The numbers of these replicas that are in the log, read past the store."""
-    marks = ",".join("?" * len(replicas))
+    marks = ",".join("?" * len(replicas)) or "NULL"
     query = f"SELECT DISTINCT replica, lane, n FROM log WHERE centre=? AND replica IN ({marks})"
-    lines = centre.db.execute(query, (CENTRE, *replicas))
+    lines = centre.disk.select(query, CENTRE, *replicas)
     return vector_of(dot_of(*line) for line in lines)
 
 

@@ -77,11 +77,15 @@ class Report(Struct):
 
 
 def run_many(
-    seeds: range, steps: int, done: Callable[[Outcome], None], node: str = "auto"
+    seeds: range,
+    steps: int,
+    done: Callable[[Outcome], None],
+    node: str = "auto",
+    store: str = "sqlite",
 ) -> Report:
     """Run each seed; `done` is told of each as it ends, in the order of the seeds."""
     report, started = Report(), time.monotonic()
-    for outcome in _outcomes(seeds, steps, node):
+    for outcome in _outcomes(seeds, steps, node, store):
         report.seeds += 1
         report.steps += outcome.steps
         report.faults.update(outcome.faults)
@@ -93,17 +97,17 @@ def run_many(
     return report
 
 
-def _outcomes(seeds: range, steps: int, node: str) -> Iterator[Outcome]:
+def _outcomes(seeds: range, steps: int, node: str, store: str) -> Iterator[Outcome]:
     if len(seeds) < 2 * WORKERS:
-        yield from (run_seed(seed, steps, node) for seed in seeds)
+        yield from (run_seed(seed, steps, node, store) for seed in seeds)
         return
     with multiprocessing.get_context("spawn").Pool(WORKERS, gc.set_threshold, (50_000,)) as pool:
-        yield from pool.imap(partial(_slim, steps, node), seeds, chunksize=4)
+        yield from pool.imap(partial(_slim, steps, node, store), seeds, chunksize=4)
 
 
-def _slim(steps: int, node: str, seed: int) -> Outcome:
+def _slim(steps: int, node: str, store: str, seed: int) -> Outcome:
     """Actions travel between processes only when somebody will look at them."""
-    outcome = run_seed(seed, steps, node)
+    outcome = run_seed(seed, steps, node, store)
     if not outcome.broken:
         outcome.actions, outcome.setup = [], {}
     return outcome

@@ -10,7 +10,7 @@ from sync.bundle import Trust, pack, unpack
 from sync.bundle_parts import BundleError, BundleFault, Contents, SignedRun
 from sync.mutation import hash_of, signing_bytes
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE
+from tests.sim.disk import CENTRE
 from tests.sim.landing import (
     REGISTERED,
     UNREGISTERED,
@@ -148,7 +148,7 @@ def _open_at(ferry: "Ferry", at: str, data: bytes) -> None:
 def _state(ferry: "Ferry", at: str) -> Any:
     """All that there is at one place."""
     if at == CENTRE:
-        return ferry.world.centre.db.serialize()
+        return ferry.world.centre.disk.image()
     if county := ferry.county(at):
         return msgspec.json.encode(county.books)
     handset = ferry.holder(at)

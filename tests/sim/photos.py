@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,8 @@ from server.blobs import Blobs
 from server.errors import Fault
 from server.routes import blob as routes
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE, Crashed, Trouble
+from tests.sim.centre import Crashed, Trouble
+from tests.sim.disk import CENTRE, FULL
 from tests.sim.handset import Handset
 from tests.sim.model import scopes_of
 
@@ -170,7 +170,7 @@ class Photos:
         centre = self.world.centre
         try:
             engine = await centre.open()
-        except sqlite3.OperationalError:
+        except FULL:
             return [(507, {})] * len(asks)
         if self._app is None or self._app.state.engine is not engine:
             state = SimpleNamespace(engine=engine, blobs=self._blobs)
@@ -210,7 +210,7 @@ class Photos:
             return fault.status, {}
         except Crashed:
             return 0, {}
-        except sqlite3.OperationalError:
+        except FULL:
             return 507, {}
         return response.status_code, response.headers
 
@@ -230,8 +230,8 @@ class Photos:
 
     def _records(self) -> dict[str, list[str]]:
         """The photos that the centre says it has, with the devices that brought them."""
-        lines = self.world.centre.db.execute(
-            "SELECT key, doc FROM side WHERE centre=? AND kind='blob' ORDER BY key", (CENTRE,)
+        lines = self.world.centre.disk.select(
+            "SELECT key, doc FROM side WHERE centre=? AND kind='blob' ORDER BY key", CENTRE
         )
         return {key: msgspec.json.decode(doc)["uploaders"] for key, doc in lines}
 

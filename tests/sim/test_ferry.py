@@ -8,7 +8,7 @@ import pytest
 from schema.wire import Change
 from sync.bundle import header_of
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE
+from tests.sim.disk import CENTRE
 from tests.sim.draw import FAULTS, draw_setup
 from tests.sim.ferry import SMALL_ROOM
 from tests.sim.one import replay, run_world
@@ -238,7 +238,7 @@ def test_words_are_kept_beside_those_that_took_their_number(town):
     town.sync()
     assert town.world.model.log[dot].mutation["intent"] == "lane.void"
     assert town.carry() == "1 pushed, 2 verdicts"
-    kept = town.world.centre.db.execute("SELECT key FROM side WHERE kind='kept'").fetchall()
+    kept = town.world.centre.disk.select("SELECT key FROM side WHERE kind='kept'")
     assert kept == [(f"{dot} {town.world.model.said[dot].hash}",)]
 
 
@@ -318,7 +318,7 @@ def test_a_county_keeps_the_exact_signed_bytes(town):
     town.relay()
     [run] = town.ferry.counties[0].book.runs
     town.exchange()
-    words = town.world.centre.db.execute("SELECT raw FROM log WHERE replica=?", (run.replica,))
+    words = town.world.centre.disk.select("SELECT raw FROM log WHERE replica=?", run.replica)
     assert [raw for (raw,) in words] == list(run.mutations)
 
 

@@ -5,6 +5,7 @@ from random import Random
 from schema.wire import Change
 from server.device import WebUser
 from tests.sim.centre import Centre
+from tests.sim.disk import Disk, Image, new_disk
 from tests.sim.seals import installed
 
 START_MS = 1_800_000_000_000
@@ -81,18 +82,20 @@ def _cards(unit: str) -> list[Change]:
     ]
 
 
-_image: list[bytes] = []
+_images: dict[str, Image] = {}
 
 
-def founded() -> bytes:
-    """The database of a centre with its register, made once in a process."""
-    if not _image:
+def founded(store: str) -> Disk:
+    """A disk with the database of a centre and its register, made once in a process."""
+    disk = new_disk(store)
+    if store not in _images:
         with installed(False, Random(0)):
             random = Random(0)
-            centre = Centre(b"", random)
+            centre = Centre(disk, random)
             centre.now = START_MS - 1_000
             verdict = centre.run(centre.load(register()))
             assert verdict.verdict == "applied", verdict
-            _image.append(centre.db.serialize())
-            centre.close()
-    return _image[0]
+            _images[store] = disk.image()
+            centre.loop.close()
+    disk.put_back(_images[store])
+    return disk

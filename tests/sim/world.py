@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
 from collections import Counter
 from random import Random
 from typing import Any
@@ -24,8 +23,9 @@ from tests.sim.answers import (
 )
 from tests.sim.ashore import bring_first
 from tests.sim.broken import Broken
-from tests.sim.centre import CENTRE, Centre, Crashed, Trouble
+from tests.sim.centre import Centre, Crashed, Trouble
 from tests.sim.device import PythonDevice
+from tests.sim.disk import CENTRE, FULL, Image
 from tests.sim.ferry import Ferry
 from tests.sim.guards import draw_after, draw_guard
 from tests.sim.handset import (
@@ -73,7 +73,7 @@ class Message(Struct):
 class Backup(Struct):
     """The centre's database as it was, and the model's idea of it."""
 
-    image: bytes
+    image: Image
     model: Model
 
 
@@ -84,7 +84,8 @@ class World:
         self.setup = setup
         self.random = Random(setup["seed"])
         self.make_seal = make_seal
-        self.centre = Centre(founded(), Random(self.random.getrandbits(32)))
+        disk = founded(setup.get("store", "sqlite"))
+        self.centre = Centre(disk, Random(self.random.getrandbits(32)))
         self.now = self.centre.now = START_MS
         self.ids = Ids(Random(self.random.getrandbits(32)))
         self.model = Model(self.centre)
@@ -144,7 +145,7 @@ class World:
         self.enrolments += 1
         try:
             reply = self.centre.run(self.centre.enrol(actor, kind, seal.public))
-        except (Fault, Crashed, sqlite3.OperationalError):
+        except (Fault, Crashed, *FULL):
             return None
         every = self.setup.get("node", 0)
         # A newer app is not the app that is here.
@@ -436,15 +437,16 @@ class World:
 
     def trouble(self, action: Action) -> Trouble:
         trouble = Trouble(action.get("crash"), action.get("after", False), action.get("gate"))
-        self.centre.db.room = action.get("room")
+        self.centre.disk.room = None if self.setup.get("roomy") else action.get("room")
         return trouble
 
     def after(self, trouble: Trouble) -> None:
         if trouble.crashed:
             self.faults[f"crash_{trouble.crashed}"] += 1
-        self.centre.db.room = None
-        self.faults["disk_full"] += self.centre.db.filled
-        self.centre.db.filled = 0
+        self.centre.disk.room = None
+        self.faults["disk_full"] += self.centre.disk.filled
+        self.states["answer_lost"] += self.centre.disk.unheard
+        self.centre.disk.filled = self.centre.disk.unheard = 0
 
     def _restart(self, action: Action) -> str:
         """The process is stopped between requests and started again."""
@@ -495,7 +497,7 @@ class World:
         trouble = self.trouble(action)
         try:
             self.centre.run(self.centre.open())
-        except sqlite3.OperationalError:
+        except FULL:
             self.after(trouble)
             return "full"
         assert self.centre.store is not None
@@ -507,7 +509,7 @@ class World:
             told = f"{verdict.verdict} {verdict.code}"
         except Crashed:
             told = "crashed"
-        except sqlite3.OperationalError:
+        except FULL:
             told = "full"
         finally:
             self.centre.store.trouble = Trouble()
@@ -566,7 +568,7 @@ class World:
 
     def _backup(self, action: Action) -> str:
         """Take a copy of the database; when it is verified, older copies are needed no more."""
-        self.backups.append(Backup(self.centre.db.serialize(), self.model.copy()))
+        self.backups.append(Backup(self.centre.disk.image(), self.model.copy()))
         if action["r"] % 2:
             self.backups = self.backups[-1:]
             self.centre.run(self.centre.mark_durable(self.model.seq))

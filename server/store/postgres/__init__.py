@@ -4,6 +4,7 @@ from server.store.postgres.database import (
     PostgresDatabase,
     PostgresStore,
     connect,
+    found_centre,
     make_centre,
     open_postgres,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "PostgresStore",
     "PostgresTxn",
     "connect",
+    "found_centre",
     "make_centre",
     "open_postgres",
 ]

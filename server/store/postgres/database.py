@@ -80,21 +80,27 @@ def make_centre(
     `random` gives a new centre's realm and epoch. Damaged where its log has lost its head.
     """
     database = PostgresDatabase(url, centre)
+    found_centre(database, random)
+    return database
+
+
+def found_centre(database: "PostgresDatabase", random: Callable[[int], bytes]) -> None:
+    """As `make_centre`, through the connection of this one."""
     migrate(database.db)
+    centre = database.centre
+    head = Head(centre, random(16).hex(), f"1-{random(8).hex()}", 0, "")
     with database.db.transaction():
         database.db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         query = "SELECT 1 FROM {} WHERE centre=%s LIMIT 1"
         if database.db.execute(query.format("head"), (centre,)).fetchone():
-            return database
+            return
         if database.db.execute(query.format("log"), (centre,)).fetchone():
             raise Damaged("head")
-        head = Head(centre, random(16).hex(), f"1-{random(8).hex()}", 0, "")
         database.db.execute(
             "INSERT INTO head (centre, realm, epoch, seq, chain, crc)"
             " VALUES (%s, %s, %s, 0, '', %s)",
             (centre, head.realm, head.epoch, head_crc(head)),
         )
-    return database
 
 
 class PostgresDatabase:
