@@ -7,27 +7,36 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+import psycopg
 from msgspec import Struct
 
 from schema.versions import MINUTE_MS
-from server.audit.walk import centre_of, is_on_postgres
+from server.audit.opened import centre_of, is_on_postgres
 from server.clock import Clock, steady_clock, system_clock
 from server.config import Config
 from server.data_folder import DEMO, SETTINGS, Trouble, is_locked
 from server.node import Node, read_key
-from server.store.inspect import Inspector, Settings
+from server.store.inspect import CannotRead, Inspector
+from server.store.postgres import schema as postgres_schema
+from server.store.postgres.database import ENCODING, UNSAFE
+from server.store.postgres.inspect import PostgresInspector
 from server.store.sqlite.database import WANTED
+from server.store.sqlite.inspect import Settings, SqliteInspector
 from server.store.sqlite.schema import MIGRATIONS
 from server.store.wal import DamagedLog, check_log
 from server.tls import RENEW_BEFORE_DAYS, Tls, load
 
 SQLITE_SAFE = (3, 51, 3)
 """Before it, two connections that wrote and folded the log in at once could damage a database."""
+
+POSTGRES_MIN = 13
+"""The first that tells what became of a transaction by its whole number."""
 
 MIB, GIB = 1024**2, 1024**3
 FREE_BYTES_MIN = 256 * MIB
@@ -115,10 +124,14 @@ def folder_answers(config: Config, machine: Machine) -> Iterator[Answer]:
     yield Answer("served" if is_locked(config.data) else "not_served")
     yield from mode_answers(config.data)
     yield free_answer(machine.free_bytes(config.data))
-    yield size_answer(config)
+    yield size_answer(config) if not config.store else beside_answer(config)
     yield from tls_answers(Tls(config.data / "tls"), machine.clock())
-    if is_on_postgres(config.data):
-        yield Answer("on_postgres")
+    if config.store and config.database.exists():
+        yield Answer("two_databases", State.BROKEN, {"path": str(config.database)})
+    elif config.store:
+        yield from store_answers(config, machine.clock())
+    elif is_on_postgres(config.data):
+        yield Answer("on_postgres", State.WARNING)
     elif config.database.exists():
         yield from database_answers(config, machine.clock())
     else:
@@ -169,6 +182,14 @@ def size_answer(config: Config) -> Answer:
     )
 
 
+def beside_answer(config: Config) -> Answer:
+    """What takes how much room beside a database that lies elsewhere."""
+    sizes = {"blobs": config.blobs, "snapshots": config.snapshots}
+    return Answer(
+        "size_beside", facts={name: size_text(_bytes_below(path)) for name, path in sizes.items()}
+    )
+
+
 def _bytes_of(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -206,24 +227,66 @@ def database_answers(config: Config, now_ms: int) -> Iterator[Answer]:
     """What the database tells of itself and of its log."""
     try:
         check_log(config.database)
-        inspector = Inspector(config.database, centre_of(config.data))
+        inspector = SqliteInspector(config.database, centre_of(config.data))
     except DamagedLog as error:
         yield Answer("wal_damaged", State.BROKEN, {"lost": error.lost})
         return
-    except sqlite3.DatabaseError as error:
+    except CannotRead as error:
         yield Answer("database_broken", State.BROKEN, {"reason": str(error)})
         return
     try:
         settings = inspector.settings()
         yield settings_answer(settings)
-        yield schema_answer(settings.schema)
+        yield schema_answer(settings.schema, len(MIGRATIONS))
         if settings.schema:
             yield from log_answers(inspector, now_ms)
             yield from key_answers(config, inspector)
-    except sqlite3.DatabaseError as error:
+    except CannotRead as error:
         yield Answer("database_broken", State.BROKEN, {"reason": str(error)})
     finally:
         inspector.close()
+
+
+def store_answers(config: Config, now_ms: int) -> Iterator[Answer]:
+    """What a PostgreSQL tells of itself and of the centre's log."""
+    try:
+        with closing(PostgresInspector(config.store, centre_of(config.data))) as inspector:
+            yield version_answer(inspector)
+            yield from safety_answers(inspector.settings())
+            known = len(postgres_schema.MIGRATIONS)
+            yield schema_answer(inspector.schema(), known)
+            if inspector.schema():
+                yield from log_answers(inspector, now_ms)
+                yield from key_answers(config, inspector)
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().split("\n")[0]
+        yield Answer("store_down", State.BROKEN, {"reason": reason})
+    except CannotRead as error:
+        yield Answer("store_broken", State.BROKEN, {"reason": str(error)})
+
+
+def version_answer(inspector: PostgresInspector) -> Answer:
+    """Whether this PostgreSQL has what is asked of it."""
+    version = inspector.version()
+    facts: dict[str, str | int] = {"version": f"{version // 10_000}.{version % 10_000}"}
+    if version < POSTGRES_MIN * 10_000:
+        return Answer("store_old", State.BROKEN, facts | {"least": POSTGRES_MIN})
+    return Answer("store", facts=facts | {"size": size_text(inspector.size())})
+
+
+def safety_answers(settings: dict[str, str]) -> Iterator[Answer]:
+    """Whether a commit is on disk when it returns, all text can be kept, and damage is found."""
+    unsafe = [f"{name}={settings[name]}" for name, bad in UNSAFE.items() if settings[name] in bad]
+    told: dict[str, str | int] = {"settings": " ".join(unsafe)}
+    safe: dict[str, str | int] = {name: settings[name] for name in UNSAFE}
+    yield (
+        Answer("store_unsafe", State.BROKEN, told) if unsafe else Answer("store_safe", facts=safe)
+    )
+    encoding: dict[str, str | int] = {"found": settings["server_encoding"], "wanted": ENCODING}
+    if settings["server_encoding"] != ENCODING:
+        yield Answer("store_encoding", State.BROKEN, encoding)
+    if settings["data_checksums"] != "on":
+        yield Answer("store_unchecked", State.WARNING)
 
 
 def settings_answer(settings: Settings) -> Answer:
@@ -237,12 +300,12 @@ def settings_answer(settings: Settings) -> Answer:
     return Answer("settings_unsafe", State.WARNING, facts)
 
 
-def schema_answer(found: int) -> Answer:
+def schema_answer(found: int, known: int) -> Answer:
     """Whether this program knows the database's tables."""
-    facts: dict[str, str | int] = {"found": found, "known": len(MIGRATIONS)}
-    if found > len(MIGRATIONS):
+    facts: dict[str, str | int] = {"found": found, "known": known}
+    if found > known:
         return Answer("schema_newer", State.BROKEN, facts)
-    if found < len(MIGRATIONS):
+    if found < known:
         return Answer("schema_older", State.WARNING, facts)
     return Answer("schema", facts=facts)
 

@@ -1,14 +1,12 @@
 """Whose signature covers a mutation: the run's record, and the public key of its replica."""
 
-import sqlite3
-
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from msgspec import Struct
 
 from server.errors import Fault
 from server.node import public_key, verifies
-from server.store.inspect import Inspector
+from server.store.inspect import CannotRead, Inspector
 from sync.mutation import signing_bytes, split_dot
 
 
@@ -33,7 +31,7 @@ class Signatures:
         try:
             doc = self._inspector.get("run", dot)
             return msgspec.json.decode(doc, type=_Run).sig if doc else None
-        except (sqlite3.DatabaseError, ValueError, RecursionError):
+        except (CannotRead, ValueError, RecursionError):
             return None  # The look at the server's own records names it.
 
     def public(self, replica: str) -> str | None:
@@ -43,7 +41,7 @@ class Signatures:
                 doc = self._inspector.get(kind, replica)
                 if doc:
                     return msgspec.json.decode(doc, type=_Owner).key
-            except (sqlite3.DatabaseError, ValueError, RecursionError):
+            except (CannotRead, ValueError, RecursionError):
                 continue
         return None
 

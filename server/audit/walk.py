@@ -1,6 +1,5 @@
 """A walk over all that a centre keeps, in memory that does not grow with it."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,12 @@ from msgspec import Struct
 from server.audit.files import files_in, look_at_aside, look_at_blob, look_at_snapshot
 from server.audit.finding import At, Finding, Flaw, Sink
 from server.audit.lanes import Lane, Stretch
+from server.audit.opened import opened
 from server.audit.rows import at_row, look_at_pair, look_at_row
 from server.audit.signatures import Signatures
 from server.audit.words import Link, at_line, follows, link_of
 from server.config import Config
-from server.data_folder import Settings, Trouble, read_settings
-from server.store.inspect import Inspector, Line, Unreadable
+from server.store.inspect import CannotRead, Inspector, Line, Unreadable
 from server.store.wal import lost_transactions
 from sync.mutation import split_dot
 from sync.rows import Key
@@ -47,47 +46,30 @@ class Looked(Struct):
     missing: int = 0
 
 
-def audit(data: Path, sink: Sink, progress: Progress) -> Looked:
-    """Look at everything below `data` and tell `sink` each flaw. Changes nothing."""
-    database = Config(data).database
-    log = database.with_name(f"{database.name}-wal")
-    if lost := lost_transactions(log):
+def audit(config: Config, sink: Sink, progress: Progress) -> Looked:
+    """Look at everything that a centre keeps and tell `sink` each flaw. Changes nothing.
+
+    Trouble, or psycopg.OperationalError, where it is on a PostgreSQL that cannot be asked.
+    """
+    log = config.database.with_name(f"{config.database.name}-wal")
+    if not config.store and (lost := lost_transactions(log)):
         sink(Finding(Flaw.WAL, {"file": log.name}, str(lost)))
     try:
-        inspector = Inspector(database, centre_of(data))
-    except sqlite3.DatabaseError as error:
-        sink(Finding(Flaw.DATABASE, {"file": database.name}, str(error)))
-        return _Files(data, sink, progress).look()
+        inspector = opened(config)
+    except CannotRead as error:
+        sink(Finding(Flaw.DATABASE, {"file": config.database.name}, str(error)))
+        return _Files(config, sink, progress).look()
     try:
-        return _Walker(data, inspector, sink, progress).look()
+        return _Walker(config, inspector, sink, progress).look()
     finally:
         inspector.close()
-
-
-def centre_of(data: Path) -> str:
-    """The centre that the first start fixed for this folder; "" where nobody can tell."""
-    settings = _settings(data)
-    return settings.centre if settings else ""
-
-
-def is_on_postgres(data: Path) -> bool:
-    """True when the folder says that its log and rows lie in a PostgreSQL."""
-    settings = _settings(data)
-    return settings is not None and settings.on_postgres
-
-
-def _settings(data: Path) -> Settings | None:
-    try:
-        return read_settings(data)
-    except (OSError, Trouble):
-        return None
 
 
 class _Files:
     """What lies beside the database."""
 
-    def __init__(self, data: Path, sink: Sink, progress: Progress) -> None:
-        self.config = Config(data)
+    def __init__(self, config: Config, sink: Sink, progress: Progress) -> None:
+        self.config = config
         self.sink = sink
         self.progress = progress
         self.looked = Looked()
@@ -99,14 +81,14 @@ class _Files:
 
     def blobs(self) -> None:
         """The bytes of each photo, and those that were set aside."""
-        root, folder = self.config.data, self.config.blobs
+        root, folder = self.config.blobs.parent, self.config.blobs
         total = sum(1 for _ in files_in(folder / "whole"))
         for path in files_in(folder / "whole"):
-            self._file(path, look_at_blob(root, path, self._size_of))
+            self._file(root, path, look_at_blob(root, path, self._size_of))
             self.looked.photos += 1
             self.progress("blob", self.looked.photos, total)
         for path in files_in(folder / "damaged"):
-            self._file(path, look_at_aside(root, path))
+            self._file(root, path, look_at_aside(root, path))
 
     def _size_of(self, sha256: str) -> int | None:
         """The size of a photo as it was noted, where anybody can look it up."""
@@ -117,26 +99,28 @@ class _Files:
         root, folder = self.config.data, self.config.snapshots
         total = sum(1 for _ in files_in(folder))
         for path in files_in(folder):
-            self._file(path, look_at_snapshot(root, path))
+            self._file(root, path, look_at_snapshot(root, path))
             self.looked.snapshots += 1
             self.progress("snapshot", self.looked.snapshots, total)
 
-    def _file(self, path: Path, findings: Iterator[Finding]) -> None:
+    def _file(self, root: Path, path: Path, findings: Iterator[Finding]) -> None:
         try:
             for finding in findings:
                 self.sink(finding)
         except FileNotFoundError:
             pass  # A server at work made a better one meanwhile.
         except OSError as error:
-            at: At = {"file": path.relative_to(self.config.data).as_posix()}
+            at: At = {"file": path.relative_to(root).as_posix()}
             self.sink(Finding(Flaw.UNREADABLE, at, str(error)))
 
 
 class _Walker(_Files):
     """The database, and what lies beside it."""
 
-    def __init__(self, data: Path, inspector: Inspector, sink: Sink, progress: Progress) -> None:
-        super().__init__(data, sink, progress)
+    def __init__(
+        self, config: Config, inspector: Inspector, sink: Sink, progress: Progress
+    ) -> None:
+        super().__init__(config, sink, progress)
         self.inspector = inspector
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.keyless: set[str] = set()
@@ -152,14 +136,14 @@ class _Walker(_Files):
         """What the database cannot read here is a finding, and the walk goes on behind it."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except CannotRead as error:
             self.sink(Finding(Flaw.UNREADABLE, at, str(error)))
 
     def database(self) -> None:
         """The database's own check of itself."""
         self.progress("database", 0, 0)
         for why in self.inspector.integrity(lambda: self.progress("database", 0, 0)):
-            self.sink(Finding(Flaw.DATABASE, {"file": self.config.database.name}, why))
+            self.sink(Finding(Flaw.DATABASE, self.inspector.name, why))
         self.progress("database", 1, 1)
         for table in self.inspector.strangers():
             self.sink(Finding(Flaw.OTHER_CENTRE, {"table": table}))

@@ -7,7 +7,14 @@ import msgspec
 from msgspec import to_builtins
 
 from schema.words import LANGUAGES, say
-from server.cli.spoken import data_option, spoken, telling
+from server.cli.spoken import (
+    blobs_option,
+    check_address,
+    data_option,
+    spoken,
+    store_option,
+    telling,
+)
 from server.config import Config
 from server.doctor import Answer, Machine, State, examine
 
@@ -16,11 +23,16 @@ MARKS = {State.FINE: "✓", State.WARNING: "!", State.BROKEN: "✗"}
 
 @click.command(help=spoken("doctor.about", "\n\n"))
 @data_option
+@store_option
+@blobs_option
 @click.option("--json", "as_json", is_flag=True, help=spoken("cli.option.json"))
-def command(data: Path, as_json: bool) -> None:
+def command(data: Path, store: str, blobs: Path | None, as_json: bool) -> None:
     found: list[Answer] = []
     with telling(data):
-        for answer in examine(Config(data), Machine()):
+        if store:
+            check_address(store)
+        config = Config(data, store=store, shared_blobs=blobs)
+        for answer in examine(config, Machine()):
             found.append(answer)
             if not as_json:
                 click.echo(f"{MARKS[answer.state]} {in_words(answer)}")

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 import msgspec
-import psycopg
 from msgspec import Struct
-from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 
 from schema.wire import Change
@@ -17,7 +15,14 @@ from server.accounts import new_login
 from server.accounts.tokens import new_code_text
 from server.cli.centre import Centre, answer, grid, heading, opened, print_here, print_phones, run
 from server.cli.setup_words import COMMANDS, both
-from server.cli.spoken import data_option, spoken, telling
+from server.cli.spoken import (
+    blobs_option,
+    check_address,
+    data_option,
+    spoken,
+    store_option,
+    telling,
+)
 from server.clock import steady_clock, system_clock
 from server.config import Config
 from server.data_folder import (
@@ -60,8 +65,8 @@ class Wanted(Struct, frozen=True):
 @click.option("--centre", default="", help=spoken("cli.option.centre"))
 @click.option("--centre-name", default="", help=spoken("cli.option.centre_name"))
 @click.option("--register", is_flag=True, help=spoken("cli.option.register"))
-@click.option("--store", default="", envvar="LINGDA_STORE", help=spoken("cli.option.store"))
-@click.option("--blobs", type=click.Path(path_type=Path), help=spoken("cli.option.blobs"))
+@store_option
+@blobs_option
 def command(
     data: Path,
     port: int,
@@ -95,12 +100,7 @@ def command(
 
 def check_store(url: str) -> None:
     """Trouble, which repeats nothing of it, for an address that is none or cannot be reached."""
-    try:
-        named = conninfo_to_dict(url)
-    except psycopg.Error:
-        raise Trouble("store_url") from None
-    if "@" in str(named.get("host", "")):
-        raise Trouble("store_url")
+    check_address(url)
     connect(url).close()
 
 

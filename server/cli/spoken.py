@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 import psycopg
 from msgspec import MsgspecError
+from psycopg.conninfo import conninfo_to_dict
 
 from schema.words import LANGUAGES, say
+from server.audit.opened import is_on_postgres
 from server.cli.setup import ROOT
+from server.config import Config
 from server.data_folder import Trouble, explained
 from server.routes.problems import is_disk_trouble
 from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
@@ -33,6 +36,36 @@ data_option = click.option(
     help=spoken("cli.option.data"),
 )
 """Where a centre's data lies, for every command that takes it."""
+
+store_option = click.option(
+    "--store", default="", envvar="LINGDA_STORE", help=spoken("cli.option.store")
+)
+blobs_option = click.option(
+    "--blobs", type=click.Path(path_type=Path), help=spoken("cli.option.blobs")
+)
+"""Where log and rows, and photos, lie when they are not in the folder of the centre's data."""
+
+
+def check_address(url: str) -> None:
+    """Trouble, which repeats nothing of it, where this is not the address of a PostgreSQL."""
+    try:
+        named = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise Trouble("store_url") from None
+    if "@" in str(named.get("host", "")):
+        raise Trouble("store_url")
+
+
+def looked_at(data: Path, store: str, blobs: Path | None) -> Config:
+    """What is to be looked at of a centre. Trouble when the folder says it is kept elsewhere."""
+    if store:
+        check_address(store)
+    elif is_on_postgres(data):
+        raise Trouble("needs_store", path=data)
+    config = Config(data, store=store, shared_blobs=blobs)
+    if store and config.database.exists():
+        raise Trouble("has_database", path=data)
+    return config
 
 
 class Told(click.ClickException):

@@ -1,9 +1,8 @@
 """`verify`: whether all that a centre keeps is as it was written, or the proof of one mutation."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -21,12 +20,20 @@ from rich.progress import (
 
 from schema.words import say
 from server.audit.finding import Finding, Gravity
+from server.audit.opened import opened
 from server.audit.proof import Proof, prove
-from server.audit.walk import Looked, audit, centre_of, is_on_postgres
-from server.cli.spoken import data_option, spoken, telling
+from server.audit.walk import Looked, audit
+from server.cli.spoken import (
+    blobs_option,
+    data_option,
+    looked_at,
+    spoken,
+    store_option,
+    telling,
+)
 from server.config import Config
 from server.data_folder import Trouble
-from server.store.inspect import Inspector
+from server.store.inspect import CannotRead
 from server.verify import DOT
 
 SHOWN_MAX = 1_000
@@ -61,21 +68,22 @@ class Report(Struct):
 
 @click.command(help=spoken("verify.about", "\n\n"))
 @data_option
+@store_option
+@blobs_option
 @click.option("--dot", default="", help=spoken("cli.option.dot"))
 @click.option("--json", "as_json", is_flag=True, help=spoken("cli.option.json"))
-def command(data: Path, dot: str, as_json: bool) -> None:
+def command(data: Path, store: str, blobs: Path | None, dot: str, as_json: bool) -> None:
     with telling(data):
-        if is_on_postgres(data):
-            raise Trouble("on_postgres", path=data)
-        if not Config(data).database.is_file():
+        config = looked_at(data, store, blobs)
+        if not store and not config.database.is_file():
             raise Trouble("no_database", path=data)
         if dot and not DOT.fullmatch(dot):
             raise Trouble("no_dot", dot=dot)
-        is_well = prove_one(data, dot, as_json) if dot else check_all(data, as_json)
+        is_well = prove_one(config, dot, as_json) if dot else check_all(config, as_json)
     raise SystemExit(0 if is_well else 1)
 
 
-def check_all(data: Path, as_json: bool) -> bool:
+def check_all(config: Config, as_json: bool) -> bool:
     """Check everything and tell what was found. True when all is well."""
     report, out = Report(), Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -87,7 +95,7 @@ def check_all(data: Path, as_json: bool) -> bool:
                 print_finding(finding, out)
 
     with watched(out, as_json) as bar:
-        looked = audit(data, take, Shown(bar))
+        looked = audit(config, take, Shown(bar))
     if as_json:
         click.echo(msgspec.json.encode(told(report, looked)).decode())
     else:
@@ -158,15 +166,13 @@ def told(report: Report, looked: Looked) -> dict[str, object]:
     }
 
 
-def prove_one(data: Path, dot: str, as_json: bool) -> bool:
+def prove_one(config: Config, dot: str, as_json: bool) -> bool:
     """Prove one mutation and tell how. True when it is proven."""
-    inspector = Inspector(Config(data).database, centre_of(data))
     try:
-        proof = prove(inspector, dot)
-    except sqlite3.DatabaseError as error:
-        raise Trouble("database", path=data, reason=error) from error
-    finally:
-        inspector.close()
+        with closing(opened(config)) as inspector:
+            proof = prove(inspector, dot)
+    except CannotRead as error:
+        raise Trouble("database", path=config.data, reason=error) from error
     if as_json:
         click.echo(msgspec.json.encode({"proven": proof.proven, **to_builtins(proof)}).decode())
     else:

@@ -4,12 +4,10 @@ Everything is read in slices of their own, so that no long look keeps the log of
 folded in. A record that cannot be read is told as such, and the look goes on behind it.
 """
 
-import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -19,11 +17,6 @@ from sync.mutation import dot_of, split_dot
 from sync.rows import Key
 
 SLICE = 500
-BUSY_TIMEOUT_S = 10.0
-TICK_STEPS = 200_000
-"""So many steps of the database engine lie between two ticks of a long query."""
-
-LAST = "\U0010ffff"
 MISSING = -1
 """What stands for a number that is none."""
 
@@ -31,6 +24,13 @@ DISORDER = "keys out of order"
 
 K = TypeVar("K", int, Key)
 V = TypeVar("V")
+Tick = Callable[[], None]
+
+TABLES = ("head", "log", '"row"', "scope", "member", "pair", "side")
+
+
+class CannotRead(Exception):
+    """The database cannot read what it was asked for; the text is its own."""
 
 
 class Line(Struct, frozen=True):
@@ -105,109 +105,100 @@ class Unreadable(Struct, Generic[K], frozen=True):
     why: str
 
 
-class Settings(Struct, frozen=True):
-    """What the database file and this connection answer."""
-
-    journal_mode: str
-    synchronous: int
-    schema: int
-
-
 def text_of(data: bytes) -> str:
     """Text as it is kept; bytes that are no text show as escapes."""
     return data.decode("utf-8", "backslashreplace")
 
 
-class Inspector:
-    """One centre's database, opened to be read only. `centre` "" takes the one that it holds."""
+class Inspector(ABC):
+    """One centre's database, opened to be read only. `centre` "" takes the one that it holds.
 
-    def __init__(self, path: Path, centre: str = "") -> None:
-        self._db = _opened(path)
-        self._db.execute("PRAGMA query_only=1")
-        self._db.text_factory = text_of
+    Each kind of database says how it is asked; what is asked is the same for all of them, with a
+    `?` for each value.
+    """
+
+    name: dict[str, str | int]
+    """The database as a finding names it."""
+
+    def __init__(self, centre: str) -> None:
         self.centre = centre or self._only_centre()
+
+    @abstractmethod
+    def _all(self, query: str, *values: Any) -> list[Any]:
+        """The lines that a query gives. CannotRead when the database cannot read them."""
+
+    @abstractmethod
+    def _each(self, query: str, *values: Any) -> Iterator[Any]:
+        """As `_all`, read as they are taken."""
+
+    @abstractmethod
+    def _bytes(self, column: str) -> str:
+        """What selects the bytes of a text."""
+
+    @abstractmethod
+    def _moment(self) -> AbstractContextManager[None]:
+        """Everything asked in the block is answered as of one moment."""
+
+    @abstractmethod
+    def integrity(self, tick: Tick) -> list[str]:
+        """What the database finds wrong with itself; nothing when it is sound."""
+
+    @abstractmethod
+    def schema(self) -> int:
+        """The version of its tables; 0 while there are none."""
+
+    @abstractmethod
+    def strangers(self) -> list[str]:
+        """The tables that hold records which belong to no centre of this database."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def _one(self, query: str, *values: Any) -> Any:
+        lines = self._all(query, *values)
+        return lines[0] if lines else None
 
     def _only_centre(self) -> str:
         for table in ("head", "log"):
-            with suppress(sqlite3.DatabaseError):
-                if line := self._db.execute(f"SELECT centre FROM {table} LIMIT 1").fetchone():
+            with suppress(CannotRead):
+                if line := self._one(f"SELECT centre FROM {table} LIMIT 1"):
                     return text(line[0])
         return ""
-
-    def close(self) -> None:
-        self._db.close()
-
-    def settings(self) -> Settings:
-        """The settings that every connection of the server sets, on this one."""
-        self._db.execute("PRAGMA synchronous=FULL")
-        names = ("journal_mode", "synchronous", "user_version")
-        return Settings(*(self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names))
-
-    def integrity(self, tick: Callable[[], None]) -> list[str]:
-        """What the database finds wrong with itself; nothing when it is sound."""
-        with self._ticking(tick):
-            try:
-                found = [str(line[0]) for line in self._db.execute("PRAGMA integrity_check")]
-            except sqlite3.DatabaseError as error:
-                return [str(error)]
-        return [] if found == ["ok"] else found
-
-    @contextmanager
-    def _ticking(self, tick: Callable[[], None]) -> Iterator[None]:
-        self._db.set_progress_handler(tick, TICK_STEPS)
-        try:
-            yield
-        finally:
-            self._db.set_progress_handler(None, 0)
 
     def head(self) -> tuple[Head | None, int]:
         """The head, and the last seq that is in the log at the same moment.
 
         The head is None where there is none, or it is not what was written.
         """
-        self._db.execute("BEGIN")
-        try:
+        with self._moment():
             query = "SELECT centre, realm, epoch, seq, chain, floor, durable, crc FROM head"
-            line = self._db.execute(f"{query} WHERE centre=?", (self.centre,)).fetchone()
-            last = self._db.execute(
-                "SELECT max(seq) FROM log WHERE centre=?", (self.centre,)
-            ).fetchone()[0]
-        finally:
-            self._db.execute("ROLLBACK")
+            line = self._one(f"{query} WHERE centre=?", self.centre)
+            last = self._one("SELECT max(seq) FROM log WHERE centre=?", self.centre)[0]
         return (_head(line) if line else None), number(last or 0)
 
     def newest_ms(self) -> int:
         """When the newest line of the log came; 0 while there is none."""
         query = "SELECT received FROM log WHERE centre=? ORDER BY seq DESC LIMIT 1"
-        line = self._db.execute(query, (self.centre,)).fetchone()
+        line = self._one(query, self.centre)
         return number(line[0]) if line else 0
 
     def counts(self) -> dict[str, int]:
         """How many records of each kind there are, about: a damaged index may tell too few."""
-        return {name: self._count(name) for name in ("row", "member", "side")}
+        tables = {"row": '"row"', "member": "member", "side": "side"}
+        return {name: self._count(table) for name, table in tables.items()}
 
     def _count(self, table: str) -> int:
         try:
-            query = f"SELECT count(*) FROM {table} WHERE centre=?"
-            return int(self._db.execute(query, (self.centre,)).fetchone()[0])
-        except sqlite3.DatabaseError:
+            return int(self._one(f"SELECT count(*) FROM {table} WHERE centre=?", self.centre)[0])
+        except CannotRead:
             return 0
-
-    def strangers(self) -> list[str]:
-        """The tables that hold records of another centre than this one."""
-        found = []
-        for table in ("head", "log", "row", "scope", "member", "pair", "side"):
-            query = f"SELECT 1 FROM {table} WHERE centre<>? LIMIT 1"
-            if self._db.execute(query, (self.centre,)).fetchone():
-                found.append(table)
-        return found
 
     def lines(self, low: int, upto: int) -> Iterator[Line | Unreadable[int]]:
         """The log above `low`, up to `upto`."""
         query = f"{_LINE} WHERE centre=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?"
 
         def fetch(after: int, limit: int) -> list[tuple[int, Line]]:
-            lines = self._db.execute(query, (self.centre, after, upto, limit)).fetchall()
+            lines = self._all(query, self.centre, after, upto, limit)
             return [(number(line[0]), _line(line)) for line in lines]
 
         return walk(fetch, low, lambda after: after + 1 if after + 1 < upto else None)
@@ -215,23 +206,23 @@ class Inspector:
     def lines_of(self, dot: str) -> list[Line]:
         """Every line of one mutation: its own, then those of later verdicts."""
         query = f"{_LINE} WHERE centre=? AND replica=? AND lane=? AND n=? ORDER BY seq"
-        return [_line(line) for line in self._db.execute(query, (self.centre, *split_dot(dot)))]
+        return [_line(line) for line in self._all(query, self.centre, *split_dot(dot))]
 
     def get(self, kind: str, key: str) -> str | None:
         """A record of the server's own, as text."""
         query = "SELECT doc FROM side WHERE centre=? AND kind=? AND key=?"
-        line = self._db.execute(query, (self.centre, kind, key)).fetchone()
+        line = self._one(query, self.centre, kind, key)
         return text(line[0]) if line else None
 
     def side(self) -> Iterator[SideLine | Unreadable[Key]]:
         """The server's own records, by kind and key."""
         query = (
-            "SELECT kind, key, CAST(doc AS BLOB), crc FROM side"
+            f"SELECT kind, key, {self._bytes('doc')}, crc FROM side"
             " WHERE centre=? AND (kind, key)>(?, ?) ORDER BY kind, key LIMIT ?"
         )
 
         def fetch(after: Key, limit: int) -> list[tuple[Key, SideLine]]:
-            lines = self._db.execute(query, (self.centre, *after, limit)).fetchall()
+            lines = self._all(query, self.centre, *after, limit)
             return [(key_of(line), _side(line)) for line in lines]
 
         return walk(fetch, ("", ""), lambda after: self._step("side", ("kind", "key"), after))
@@ -239,24 +230,25 @@ class Inspector:
     def rows(self) -> Iterator[RowLine | Unreadable[Key]]:
         """All rows that have come, by entity and id."""
         query = (
-            "SELECT entity, id, seq, parent, CAST(doc AS BLOB), CAST(history AS BLOB), digest,"
-            " removed, authority, crc FROM row WHERE centre=? AND (entity, id)>(?, ?)"
+            f"SELECT entity, id, seq, parent, {self._bytes('doc')}, {self._bytes('history')},"
+            ' digest, removed, authority, crc FROM "row" WHERE centre=? AND (entity, id)>(?, ?)'
             " AND doc IS NOT NULL ORDER BY entity, id LIMIT ?"
         )
 
         def fetch(after: Key, limit: int) -> list[tuple[Key, RowLine]]:
-            lines = self._db.execute(query, (self.centre, *after, limit)).fetchall()
+            lines = self._all(query, self.centre, *after, limit)
             return [(key_of(line), _row(line)) for line in lines]
 
-        return walk(fetch, ("", ""), lambda after: self._step("row", ("entity", "id"), after))
+        return walk(fetch, ("", ""), lambda after: self._step('"row"', ("entity", "id"), after))
 
     def scopes(self, key: Key) -> set[str]:
         """The scopes that a row is in."""
         query = (
-            "SELECT s.name FROM row r JOIN member m ON m.row=r.no JOIN scope s ON s.no=m.scope"
-            " WHERE r.centre=? AND r.entity=? AND r.id=? AND m.present<>0"
+            'SELECT s.name FROM "row" r JOIN member m ON m.centre=r.centre AND m."row"=r.no'
+            " JOIN scope s ON s.centre=m.centre AND s.no=m.scope"
+            " WHERE r.centre=? AND r.entity=? AND r.id=? AND m.present"
         )
-        return {text(name) for (name,) in self._db.execute(query, (self.centre, *key))}
+        return {text(name) for (name,) in self._all(query, self.centre, *key)}
 
     def _step(self, table: str, names: tuple[str, str], after: Key) -> Key | None:
         """Past the record behind `after`: by its key alone, or to the next first part of a key."""
@@ -269,8 +261,8 @@ class Inspector:
         )
         for query, values in ways:
             try:
-                line = self._db.execute(query, (self.centre, *values)).fetchone()
-            except sqlite3.DatabaseError:
+                line = self._one(query, self.centre, *values)
+            except CannotRead:
                 continue
             if line is None or key_of(line) > after:
                 return key_of(line) if line else None
@@ -279,60 +271,34 @@ class Inspector:
     def pairs(self) -> list[tuple[str, int]]:
         """Every (scope, lane) that holds something or that a sum is kept of."""
         query = (
-            "SELECT s.name, m.lane FROM member m JOIN scope s ON s.no=m.scope WHERE m.centre=?1"
-            " UNION SELECT s.name, p.lane FROM pair p JOIN scope s ON s.no=p.scope"
-            " WHERE p.centre=?1 ORDER BY 1, 2"
+            "SELECT s.name, m.lane FROM member m JOIN scope s ON s.centre=m.centre AND s.no=m.scope"
+            " WHERE m.centre=? UNION SELECT s.name, p.lane FROM pair p"
+            " JOIN scope s ON s.centre=p.centre AND s.no=p.scope WHERE p.centre=? ORDER BY 1, 2"
         )
-        lines = self._db.execute(query, (self.centre,))
+        lines = self._all(query, self.centre, self.centre)
         return [(text(scope), number(lane)) for scope, lane in lines]
 
     @contextmanager
     def pair(self, scope: str, lane: int) -> Iterator[PairLines]:
         """One pair as it was at one moment."""
-        self._db.execute("BEGIN")
-        try:
-            upto = self._db.execute("SELECT seq FROM head WHERE centre=?", (self.centre,))
-            end = number((upto.fetchone() or (0,))[0])
+        with self._moment():
+            head = self._one("SELECT seq FROM head WHERE centre=?", self.centre)
+            end = number((head or (0,))[0])
             query = "SELECT no FROM scope WHERE centre=? AND name=?"
-            no = self._db.execute(query, (self.centre, scope)).fetchone() or (MISSING,)
-            of = (no[0], lane)
-            query = "SELECT sum, seq FROM pair WHERE scope=? AND lane=?"
-            sum, newest = self._db.execute(query, of).fetchone() or (0, 0)
-            lines = self._db.execute(
+            no = self._one(query, self.centre, scope) or (MISSING,)
+            of = (self.centre, no[0], lane)
+            query = "SELECT sum, seq FROM pair WHERE centre=? AND scope=? AND lane=?"
+            sum, newest = self._one(query, *of) or (0, 0)
+            lines = self._each(
                 "SELECT r.entity, r.id, m.seq, r.seq, r.digest, m.present FROM member m"
-                " LEFT JOIN row r ON r.no=m.row WHERE m.scope=? AND m.lane=?",
-                of,
+                ' LEFT JOIN "row" r ON r.centre=m.centre AND r.no=m."row"'
+                " WHERE m.centre=? AND m.scope=? AND m.lane=?",
+                *of,
             )
             yield PairLines(number(sum), number(newest), end, map(_member, lines))
-        finally:
-            self._db.execute("ROLLBACK")
 
 
 _LINE = "SELECT seq, replica, lane, n, hash, raw, verdict, code, chain, detail, tags, crc FROM log"
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """A connection that reads only; in a folder where nothing may be written, too."""
-    uri = f"file:{quote(str(path.resolve()))}?mode=ro"
-    try:
-        return _probed(uri)
-    except sqlite3.OperationalError:
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise
-        return _probed(f"{uri}&immutable=1")
-
-
-def _probed(uri: str) -> sqlite3.Connection:
-    db = sqlite3.connect(
-        uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError:
-        db.close()
-        raise
-    return db
 
 
 def walk(
@@ -348,8 +314,8 @@ def walk(
         try:
             found = fetch(after, limit)
             if found and not found[-1][0] > after:
-                raise sqlite3.DatabaseError(DISORDER)
-        except sqlite3.DatabaseError as error:
+                raise CannotRead(DISORDER)
+        except CannotRead as error:
             if limit > 1:
                 limit = max(1, limit // 4)
                 continue

@@ -19,8 +19,8 @@ from server.app import build_app
 from server.config import Config
 from server.engine import Engine
 from server.ids import uuid7
-from server.store.inspect import Inspector
 from server.store.sqlite import open_store
+from server.store.sqlite.inspect import SqliteInspector
 from server.store.wal import check_log
 from tests.server.test_blob import create, send
 from tests.server.world import Phone, Time, World, small_centre
@@ -66,7 +66,7 @@ async def _kept(folder: Path) -> Kept:
     async with small_centre(closed) as world:
         devices = [_asking(device) for device in await _lived(world)]
         shutil.copytree(closed, cut_off, ignore=shutil.ignore_patterns("*-shm"))
-    inspector = Inspector(Config(closed).database)
+    inspector = SqliteInspector(Config(closed).database)
     upto = inspector.head()[1]
     dots = sorted({line.dot for line in inspector.lines(0, upto)})
     kinds = sorted({one.kind for one in inspector.side()})

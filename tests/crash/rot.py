@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from server.audit.finding import Finding, Gravity
 from server.audit.walk import audit
+from server.config import Config
 
 BITS = 8
 
@@ -45,8 +46,8 @@ def flipped(copy: Path, file: Path, at: int, bit: int) -> Rotten:
     return Rotten(copy, file, at, bit)
 
 
-def named(folder: Path) -> list[Finding]:
+def named(folder: Path, store: str = "") -> list[Finding]:
     """The flaws that an audit of the folder names."""
     found: list[Finding] = []
-    audit(folder, found.append, lambda part, done, total: None)
+    audit(Config(folder, store=store), found.append, lambda part, done, total: None)
     return [one for one in found if one.gravity is not Gravity.NOTE]

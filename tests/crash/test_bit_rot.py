@@ -10,8 +10,8 @@ from msgspec import MsgspecError
 from server.audit.finding import Flaw
 from server.config import Config
 from server.log import set_up
-from server.store.inspect import Inspector
 from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
+from server.store.sqlite.inspect import SqliteInspector
 from server.store.wal import DamagedLog, check_log
 from tests.crash.kept import Answers, altered, kept, served, wrong
 from tests.crash.rot import copied, flipped, named, rotten
@@ -139,7 +139,7 @@ def test_many_flipped_bits_of_logged_words_are_named(centre, tmp_path, part):
 def look_at_words(centre, tmp_path, seeds):
     """Bits are flipped where words lie in the file, as far as they lie there in one piece."""
     data = (centre.closed / DATABASE).read_bytes()
-    inspector = Inspector(Config(centre.closed).database)
+    inspector = SqliteInspector(Config(centre.closed).database)
     lines = [one for one in inspector.lines(0, inspector.head()[1]) if data.count(one.raw) == 1]
     inspector.close()
     assert len(lines) > 150

@@ -20,7 +20,8 @@ from server.config import Config
 from server.data_folder import Settings, locked
 from server.node import public_key, verifies
 from server.store.checksums import line_crc, row_crc, side_crc
-from server.store.inspect import Inspector, Unreadable, walk
+from server.store.inspect import CannotRead, Unreadable, walk
+from server.store.sqlite.inspect import SqliteInspector
 from sync.mutation import decode_mutation, hash_of, signing_bytes
 from tests.crash.kept import kept, photos
 from tests.crash.rot import copied, named
@@ -41,7 +42,7 @@ def folder(centre, tmp_path):
 
 
 def lines_of(folder):
-    inspector = Inspector(Config(folder).database)
+    inspector = SqliteInspector(Config(folder).database)
     found = list(inspector.lines(0, inspector.head()[1]))
     inspector.close()
     return found
@@ -384,7 +385,7 @@ def test_a_walk_goes_past_what_cannot_be_read_and_says_where():
     def fetch(after, limit):
         found = [(n, n) for n in range(after + 1, min(after + limit, 20) + 1)]
         if any(n in (7, 8, 20) for n, _ in found):
-            raise sqlite3.DatabaseError("malformed")
+            raise CannotRead("malformed")
         return found
 
     seen = list(walk(fetch, 0, lambda after: after + 1 if after < 19 else None))
@@ -436,7 +437,7 @@ def test_a_mutation_is_proven_by_bytes_and_a_public_key_alone(folder):
 
 
 def test_every_mutation_of_a_sound_log_is_proven(folder):
-    inspector = Inspector(Config(folder).database)
+    inspector = SqliteInspector(Config(folder).database)
     dots = [line.dot for line in lines_of(folder)]
     inspector.close()
     assert {told(folder, "--dot", dot)[0] for dot in dots[::9]} == {0}
@@ -504,7 +505,7 @@ def test_what_cannot_be_looked_at_is_said_with_exit_code_2(folder, options, name
     assert result.stderr.count("\n") == 2
 
 
-def test_a_centre_on_postgresql_is_told_that_it_is_not_looked_at(folder):
+def test_a_centre_on_postgresql_is_not_looked_at_without_its_address(folder):
     settings = Settings("centre", "示例", on_postgres=True)
     (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
     result = said(folder)

@@ -41,12 +41,12 @@ LOST_S = 30.0
 
 def connect(url: str) -> psycopg.Connection:
     """A connection whose commits are on disk when they return. UnsafeSettings when it is not so."""
-    db = psycopg.connect(_patient(url), autocommit=True)
+    db = psycopg.connect(patient(url), autocommit=True)
     try:
         for name, bad in UNSAFE.items():
-            if (found := _setting(db, name)) in bad:
+            if (found := setting(db, name)) in bad:
                 raise UnsafeSettings(f"{name}={found}")
-        if (found := _setting(db, "server_encoding")) != ENCODING:
+        if (found := setting(db, "server_encoding")) != ENCODING:
             raise UnsafeSettings(f"server_encoding={found}, wanted {ENCODING}")
         for name, value in SESSION.items():
             db.execute("SELECT set_config(%s, %s, false)", (name, value))
@@ -56,12 +56,13 @@ def connect(url: str) -> psycopg.Connection:
     return db
 
 
-def _patient(url: str) -> str:
+def patient(url: str) -> str:
     """The address with what notices a cut line."""
     return make_conninfo(url, **LINE)
 
 
-def _setting(db: psycopg.Connection, name: str) -> str:
+def setting(db: psycopg.Connection, name: str) -> str:
+    """What the server says of this setting of the connection."""
     line = db.execute("SELECT current_setting(%s)", (name,)).fetchone()
     assert line is not None
     return str(line[0])
@@ -221,7 +222,7 @@ class PostgresStore(Store):
         return database.read(work)
 
     async def hints(self) -> AsyncIterator[None]:
-        async with await psycopg.AsyncConnection.connect(_patient(self.url), autocommit=True) as db:
+        async with await psycopg.AsyncConnection.connect(patient(self.url), autocommit=True) as db:
             await db.execute(f"LISTEN {CHANNEL}")
             async for told in db.notifies():
                 if told.payload == self.centre:
