@@ -44,16 +44,71 @@ def postgres(base: Path | None = None, **settings: str) -> Iterator[str]:
     `settings` are the server's own, as in its configuration file; `fsync` is on unless they say
     otherwise. NoPostgres where there is none or it does not start.
     """
+    with restartable(base, **settings) as server:
+        yield server.url
+
+
+@contextmanager
+def restartable(base: Path | None = None, **settings: str) -> "Iterator[Server]":
+    """As `postgres`: a server that runs, and can be stopped and started again meanwhile."""
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=base))
+    server = None
     try:
         _give(folder)
         password = secrets.token_hex(16)
-        data = _made(folder, password)
-        port = _free_port()
-        with _running(data, folder / "log", {"port": str(port), **settings}):
-            yield f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
+        server = Server(_made(folder, password), folder / "log", password, settings)
+        server.start()
+        yield server
     finally:
+        if server:
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Server:
+    """A server on one data folder and one port."""
+
+    def __init__(self, data: Path, log: Path, password: str, settings: dict[str, str]) -> None:
+        self.data = data
+        self.log = log
+        self.port = _free_port()
+        self.url = f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/postgres"
+        legal = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        self.settings = legal | {"port": str(self.port)} | settings
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Afterwards it takes connections. NoPostgres with its own words when it does not."""
+        command = [str(programs() / "postgres"), "-D", str(self.data)]
+        for name, value in self.settings.items():
+            command += ["-c", f"{name}={value}"]
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/", **_as_owner()
+            )
+        try:
+            _wait(self.process, str(self.port), self.log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it without waiting for its clients; by force when it does not."""
+        self._end(signal.SIGINT)
+
+    def crash(self) -> None:
+        """Stop it as it stands: nothing is finished or written, and the next start recovers."""
+        self._end(signal.SIGQUIT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(how)
+        try:
+            self.process.wait(STOPPED_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
 
 
 def _made(folder: Path, password: str) -> Path:
@@ -72,24 +127,6 @@ def _made(folder: Path, password: str) -> Path:
     return data
 
 
-@contextmanager
-def _running(data: Path, log: Path, settings: dict[str, str]) -> Iterator[None]:
-    """The server on this data folder, until the block ends, however it ends."""
-    settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | settings
-    command = [str(programs() / "postgres"), "-D", str(data)]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/", **_as_owner()
-        )
-    try:
-        _wait(process, settings["port"], log)
-        yield
-    finally:
-        _stop(process)
-
-
 def _wait(process: "subprocess.Popen[bytes]", port: str, log: Path) -> None:
     """Until the server takes connections. NoPostgres with its own words when it does not."""
     asking = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port]
@@ -99,17 +136,6 @@ def _wait(process: "subprocess.Popen[bytes]", port: str, log: Path) -> None:
             return
         time.sleep(0.05)
     raise NoPostgres(log.read_text(encoding="utf-8", errors="replace").strip()[-500:])
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop it without waiting for its clients; by force when it does not."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOPPED_S)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()
 
 
 def _give(path: Path) -> None:

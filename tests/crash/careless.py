@@ -1,6 +1,7 @@
 """The server with one promise broken, for tests that must notice: `careless WHICH serve …`.
 
 `normal` commits without a sync; `files` syncs no file and no folder of its own making;
+`async` commits on PostgreSQL without waiting for its disk;
 `0:synchronous=1` opens its first connection with another setting, `1:…` its second.
 """
 
@@ -57,12 +58,28 @@ def connecting_with(factory: type[sqlite3.Connection]) -> None:
     sqlite3.connect = lambda *args, **more: real(*args, **{**more, "factory": factory})
 
 
+def connecting_at_ease() -> None:
+    """Connections to PostgreSQL whose commits return before they are on disk."""
+    from server.store.postgres import database
+
+    real = database.connect
+
+    def at_ease(url):
+        db = real(url)
+        db.execute("SET synchronous_commit=off")
+        return db
+
+    database.connect = at_ease
+
+
 def break_promise(which: str) -> None:
     """Afterwards this process keeps all promises but this one."""
     if which == "normal":
         connecting_with(Normal)
     elif which == "files":
         os.fsync = lambda handle: None
+    elif which == "async":
+        connecting_at_ease()
     elif found := FLIPPED.fullmatch(which):
         connecting_with(flipped(int(found[1]), found[2], found[3]))
     else:
