@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ from server.demo.scenario import registered_units
 from server.demo.seed import keep_actors, load_new
 from server.log import set_up
 from server.serving import LOOPBACK, Ports
-from server.store.postgres import connect
+from server.store.postgres import connect, turn_at
 
 ADMIN = "admin"
 CENTRE_ID = re.compile(r"[a-z0-9-]{1,40}")
@@ -133,10 +134,11 @@ async def keep_serving(config: Config, ports: Ports, register: bool) -> None:
     """Serve until a signal, after what only the first start does."""
     console = Console(highlight=False)
     async with opened(config, ports, system_clock, steady_clock) as centre:
-        if register:
-            await load_new(centre.engine, registered_units())
-            await centre.engine.store.write(keep_actors)
-        password = await first_admin(centre)
+        async with alone(config):
+            if register:
+                await load_new(centre.engine, registered_units())
+                await centre.engine.store.write(keep_actors)
+            password = await first_admin(centre)
         console.rule(centre.config.centre_name)
         print_here(centre, console)
         if password:
@@ -146,6 +148,11 @@ async def keep_serving(config: Config, ports: Ports, register: bool) -> None:
         print_phones(centre, console)
         console.rule()
         await answer(centre, console)
+
+
+def alone(config: Config) -> AbstractAsyncContextManager[object]:
+    """Of several processes that start at once on one database, one makes what a new centre has."""
+    return turn_at(config.store, config.centre) if config.store else nullcontext()
 
 
 async def first_admin(centre: Centre) -> str | None:

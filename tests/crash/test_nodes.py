@@ -7,13 +7,17 @@ from random import Random
 import httpx
 import pytest
 
+from schema.words import words
+from server.node import load_node
+from server.store.postgres import open_postgres
 from tests.crash import truth
 from tests.crash.client import Line, Load
-from tests.crash.process import Server
+from tests.crash.process import STARTED_S, Server
 from tests.crash.test_kill import PER_SECOND, SAID_BETWEEN, Remembering
 from tests.crash.town import made
 
 DEVICES = 16
+READY, ONCE = (words("zh-CN")[f"cli.{name}"] for name in ("ready", "password_once"))
 
 
 def nodes_of(folder, store):
@@ -68,6 +72,41 @@ async def survives(database, tmp_path, kills):
     said = [dot for device in devices for dot in device.said]
     length = await truth.check(tmp_path / "data", said, told, database)
     return f"{kills} kills, {load.said} mutations, {length} lines, {dict(load.line.answers)}"
+
+
+async def words_until_ready(server):
+    """All that a process says until it serves."""
+    said = ""
+    async with asyncio.timeout(STARTED_S):
+        while READY not in said:
+            line = await server.process.stdout.readline()
+            assert line, server.log.read_text()[-4000:]
+            said += line.decode()
+    return said
+
+
+@pytest.mark.timeout(300)
+async def test_two_first_starts_at_once_both_serve_and_one_tells_the_password(database, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    load_node(folder / "node.key", "")
+    servers = nodes_of(tmp_path, database)
+    try:
+        for server in servers:
+            server.more = [*server.more, "--register"]
+            await server.spawn()
+        said = await asyncio.gather(*map(words_until_ready, servers))
+    finally:
+        for server in servers:
+            await server.kill()
+    assert sorted(ONCE in one for one in said) == [False, True]
+    store = await open_postgres(database, "centre")
+    logins = await store.read(lambda read: read.find("login"))
+    lines = await store.read(lambda read: read.logged(truth.own_dots(read)))
+    units = await store.read(lambda read: read.children("unit", None))
+    await store.close()
+    assert list(logins) == ["admin"] and len(units) > 100
+    assert {one.verdict.verdict for one in lines.values()} == {"applied"}, "nothing came twice"
 
 
 @pytest.mark.timeout(300)

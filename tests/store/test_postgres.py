@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from schema.wire import Row
-from server.store.postgres import PostgresDatabase, connect, make_centre, open_postgres
+from server.store.postgres import PostgresDatabase, connect, make_centre, open_postgres, turn_at
 from server.store.postgres import database as database_module
 from server.store.protocol import Damaged, NewerDatabase, UnsafeSettings
 from tests.postgres import postgres
@@ -197,6 +197,25 @@ async def test_two_nodes_that_start_at_once_make_the_tables_once(database):
     assert all(head == heads[0] for head in heads)
     for store in nodes:
         await store.close()
+
+
+async def test_processes_take_turns_and_who_dies_in_its_own_has_left(database):
+    inside, orders = 0, []
+
+    async def one(dies):
+        nonlocal inside
+        async with turn_at(database, CENTRE) as db:
+            inside += 1
+            orders.append(inside)
+            await asyncio.to_thread(connect(database).close)
+            inside -= 1
+            if dies:
+                await db.close()
+
+    await asyncio.gather(*(one(n % 2 == 0) for n in range(4)))
+    assert orders == [1, 1, 1, 1]
+    async with turn_at(database, CENTRE), turn_at(database, "north"):
+        pass  # Each centre has turns of its own.
 
 
 ROWS = 1_000_000

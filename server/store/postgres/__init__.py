@@ -7,6 +7,7 @@ from server.store.postgres.database import (
     found_centre,
     make_centre,
     open_postgres,
+    turn_at,
 )
 from server.store.postgres.txn import PostgresTxn
 
@@ -18,4 +19,5 @@ __all__ = [
     "found_centre",
     "make_centre",
     "open_postgres",
+    "turn_at",
 ]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from secrets import token_bytes
 from typing import LiteralString
 
@@ -33,6 +34,9 @@ LINE = {
     "tcp_user_timeout": 10_000,
 }
 """A line that is cut without a word is noticed within seconds (libpq's parameters, s and ms)."""
+
+TURN = "120s"
+"""So long does one process wait while another makes a new centre."""
 
 ASKED_AGAIN_S = 0.5
 LOST_S = 30.0
@@ -102,6 +106,19 @@ def found_centre(database: "PostgresDatabase", random: Callable[[int], bytes]) -
             " VALUES (%s, %s, %s, 0, '', %s)",
             (centre, head.realm, head.epoch, head_crc(head)),
         )
+
+
+@asynccontextmanager
+async def turn_at(url: str, centre: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Of all processes that share a centre one at a time is in the block; who dies has left it.
+
+    It is in it as long as this connection lives. psycopg.OperationalError where another one does
+    not come out of it.
+    """
+    async with await psycopg.AsyncConnection.connect(patient(url), autocommit=True) as db:
+        await db.execute("SELECT set_config('lock_timeout', %s, false)", (TURN,))
+        await db.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK, centre))
+        yield db
 
 
 class PostgresDatabase:
