@@ -15,7 +15,7 @@ from server.clock import Clock, SharedClock, Watch
 from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
-from server.fleet import DeviceSeen, Fleet, heard_elsewhere, tell_heard
+from server.fleet import DeviceSeen, Fleet, Mark, heard_since, tell_heard
 from server.follow import Follower, Moved
 from server.ids import uuid7
 from server.indexes import make_indexes
@@ -73,6 +73,7 @@ class Engine:
         self._batcher = Batcher(store, clock, self.hub.publish)
         self._follower: Follower | None = None
         self._process = ""
+        self._mark = Mark()
         self._fleet_seq = 0
         self._exchanged_ms = 0
 
@@ -120,7 +121,10 @@ class Engine:
         except BaseException:
             self._fleet.not_told(news)
             raise
-        told = await self.store.read(lambda txn: heard_elsewhere(txn, self._process, now))
+        mark = self._mark
+        told, self._mark = await self.store.read(
+            lambda txn: heard_since(txn, self._process, mark, now)
+        )
         if self._fleet.hear(told):
             self._tell_fleet()
 

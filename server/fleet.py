@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec import Struct
 
-from schema.versions import DAY_MS, LANES, TIME_MS_MAX, TIME_MS_MIN
+from schema.versions import DAY_MS, LANES, MINUTE_MS, TIME_MS_MAX, TIME_MS_MIN
 from schema.wire import Cursors, SyncRequest
 from server.device import Device
-from server.store.protocol import Doc, Read, Txn
+from server.store.protocol import Doc, Read, Span, Txn
 
 
 class DeviceSeen(Struct):
@@ -40,13 +40,16 @@ def _time(claimed: int | None) -> int | None:
     return claimed if claimed and TIME_MS_MIN <= claimed <= TIME_MS_MAX else None
 
 
-HEARD, PROCESS = "heard", "process"
-"""Beside the log: what a process heard of each device, and when each process last said so."""
+HEARD, PROCESS, NEWS = "heard", "process", "news"
+"""Beside the log: what a process heard of each device, when each process last said so, and, by
+number, of which devices it did: who reads the news need not read the rest again."""
 
 GONE_AFTER_MS = 15_000
 """A process that has said nothing for so long is gone, and the connections to it with it."""
 
 PROCESS_KEPT_MS = DAY_MS
+NEWS_KEPT_MS = MINUTE_MS
+NEWS_DROPPED_AT_ONCE = 10
 
 
 class Heard(Struct):
@@ -69,6 +72,8 @@ class Fleet:
         self._open: dict[str, int] = {}
         self._fresh: set[str] = set()
         self._revoked: set[str] = set()
+        self._put_off: dict[str, Heard] = {}
+        """What others heard of devices that have a connection here, for when they have none."""
 
     def load(self, txn: Read) -> None:
         """Begin with the devices that are enrolled."""
@@ -120,10 +125,14 @@ class Fleet:
 
     def hear(self, told: Iterable[Heard]) -> bool:
         """Take what other processes heard later than this one. True when there was any."""
-        changed = False
-        for heard in told:
+        changed, before = False, list(self._put_off.values())
+        self._put_off = {}
+        for heard in (*before, *told):
             replica, mine = heard.seen.replica, self._seen.get(heard.seen.replica)
-            if replica in self._revoked or self._open.get(replica):
+            if replica in self._revoked:
+                continue
+            if self._open.get(replica):
+                self._put_off[replica] = heard
                 continue
             if mine and (mine.last_seen or 0) > (heard.seen.last_seen or 0):
                 continue
@@ -156,6 +165,8 @@ def tell_heard(txn: Txn, process: str, told: dict[str, Heard], now_ms: int) -> N
         known = txn.get(HEARD, replica)
         if known is None or known["process"] == process or not _is_later(known["seen"], heard.seen):
             txn.put(HEARD, replica, msgspec.to_builtins(heard))
+    if told:
+        _note_news(txn, process, sorted(told), now_ms)
     txn.put(PROCESS, process, {"at": now_ms})
     for name, doc in txn.find(PROCESS).items():
         if now_ms - doc["at"] > PROCESS_KEPT_MS:
@@ -166,14 +177,53 @@ def _is_later(known: Doc, seen: DeviceSeen) -> bool:
     return (known["last_seen"] or 0) > (seen.last_seen or 0)
 
 
-def heard_elsewhere(txn: Read, process: str, now_ms: int) -> list[Heard]:
-    """What other processes have heard last; nobody is live at one that is gone."""
+def _note_news(txn: Txn, process: str, replicas: list[str], now_ms: int) -> None:
+    """The next number of the news; a few that everybody has read by now go, the newest never."""
+    number = _newest(txn) + 1
+    for key, doc in txn.some(Span(NEWS, ""), 0, NEWS_DROPPED_AT_ONCE).items():
+        if now_ms - doc["at"] > NEWS_KEPT_MS:
+            txn.delete(NEWS, key)
+    txn.put(NEWS, _key(number), {"process": process, "at": now_ms, "replicas": replicas})
+
+
+def _key(number: int) -> str:
+    """Numbers in the order of their keys."""
+    return f"{number:016}"
+
+
+def _newest(txn: Read) -> int:
+    return int(next(iter(txn.some(Span(NEWS, "", newest=True), 0, 1)), "0"))
+
+
+class Mark(Struct, frozen=True):
+    """How far a process has read the news, in which log, and who of the others was there."""
+
+    upto: int = 0
+    epoch: str = ""
+    alive: frozenset[str] = frozenset()
+
+
+def heard_since(txn: Read, process: str, mark: Mark, now_ms: int) -> tuple[list[Heard], Mark]:
+    """What other processes have heard since this mark, and the next one.
+
+    All that they ever heard where the news do not go on from it, or others are there now: nobody
+    is live at one that is gone.
+    """
     others = txn.find(PROCESS).items()
-    alive = {name for name, doc in others if now_ms - doc["at"] < GONE_AFTER_MS}
+    alive = {name for name, doc in others if now_ms - doc["at"] < GONE_AFTER_MS} - {process}
+    now = Mark(_newest(txn), txn.head().epoch, frozenset(alive))
+    news = txn.some(Span(NEWS, "", _key(mark.upto)), 0, -1)
+    goes_on = list(news) == [_key(number) for number in range(mark.upto, now.upto + 1)]
+    if goes_on and (mark.epoch, mark.alive) == (now.epoch, now.alive):
+        fresh = list(news.values())[1:]
+        named = {one for doc in fresh if doc["process"] != process for one in doc["replicas"]}
+        docs = txn.find_each(HEARD, sorted(named)) if named else {}
+    else:
+        docs = txn.find(HEARD)
     found = []
-    for doc in txn.find(HEARD).values():
+    for doc in docs.values():
         if doc["process"] != process:
             heard = msgspec.convert(doc, Heard)
             heard.seen.live = heard.seen.live and heard.process in alive
             found.append(heard)
-    return found
+    return found, now

@@ -1,9 +1,10 @@
 """What processes tell each other of devices never goes back in time."""
 
+import msgspec
 import pytest
 
 from server.device import Device
-from server.fleet import Fleet, heard_elsewhere, tell_heard
+from server.fleet import GONE_AFTER_MS, NEWS, NEWS_KEPT_MS, Fleet, Mark, heard_since, tell_heard
 from server.store.sqlite import open_store
 from tests.sync.builders import NOW
 
@@ -22,12 +23,16 @@ class Process:
 
     def __init__(self, store, name):
         self.store, self.name, self.fleet = store, name, Fleet()
+        self.mark = Mark()
 
     async def exchange(self, now):
         news = self.fleet.news(self.name)
         await self.store.write(lambda txn: tell_heard(txn, self.name, news, now))
-        told = await self.store.read(lambda txn: heard_elsewhere(txn, self.name, now))
+        told, self.mark = await self.store.read(
+            lambda txn: heard_since(txn, self.name, self.mark, now)
+        )
         self.fleet.hear(told)
+        return [one.seen.replica for one in told]
 
     def phone(self):
         [seen] = self.fleet.list(lambda *pair: 0, 0)
@@ -87,3 +92,53 @@ async def test_a_revoked_device_does_not_come_back_by_what_others_heard(processe
     await store.read(b.fleet.load)
     await b.exchange(NOW)
     assert b.fleet.list(lambda *pair: 0, 0) == []
+
+
+def phone(n):
+    return msgspec.structs.replace(PHONE, replica=f"r{n}")
+
+
+async def test_only_what_is_new_is_read_while_the_same_processes_are_there(processes):
+    a, b, _ = processes
+    for n in range(10, 30):
+        a.fleet.connected(phone(n), +1, NOW)
+    await exchanged([a, b], NOW)
+    a.fleet.connected(phone(12), +1, NOW + 1)
+    a.fleet.connected(phone(17), +1, NOW + 1)
+    await a.exchange(NOW + 2_000)
+    assert sorted(await b.exchange(NOW + 2_000)) == ["r12", "r17"]
+    assert await b.exchange(NOW + 4_000) == []
+    b.fleet.connected(phone(18), +1, NOW + 5_000)
+    assert await b.exchange(NOW + 6_000) == [], "what it said itself"
+
+
+async def test_who_has_missed_news_or_an_epoch_reads_all_of_it_again(processes, store):
+    a, b, _ = processes
+    for n in range(10, 20):
+        a.fleet.connected(phone(n), +1, NOW)
+    await exchanged([a, b], NOW)
+    later = NOW + NEWS_KEPT_MS
+    for n in range(3):
+        a.fleet.connected(PHONE, +1, later + n * NEWS_KEPT_MS)
+        await a.exchange(later + n * NEWS_KEPT_MS)
+    await b.exchange(later + 2 * NEWS_KEPT_MS)
+    a.fleet.connected(PHONE, +1, later + 3 * NEWS_KEPT_MS)
+    await a.exchange(later + 3 * NEWS_KEPT_MS)
+    kept = await store.read(lambda txn: txn.find(NEWS))
+    assert len(kept) <= 2, "old news go"
+    b.mark = msgspec.structs.replace(b.mark, upto=1)
+    assert len(await b.exchange(later + 3 * NEWS_KEPT_MS)) == 11
+    assert await b.exchange(later + 3 * NEWS_KEPT_MS) == []
+    b.mark = msgspec.structs.replace(b.mark, epoch="0-x")
+    assert len(await b.exchange(later + 3 * NEWS_KEPT_MS)) == 11
+
+
+async def test_a_process_that_comes_or_goes_has_all_looked_at_anew(processes):
+    a, b, c = processes
+    a.fleet.connected(PHONE, +1, NOW)
+    await exchanged([a, b], NOW)
+    await c.exchange(NOW)
+    assert await b.exchange(NOW) == ["r1"]
+    gone = NOW + GONE_AFTER_MS
+    await c.exchange(gone)
+    assert await b.exchange(gone) == ["r1"] and not b.phone().live
