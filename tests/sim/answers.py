@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from schema.versions import LANES, PULL_BYTES_MAX, PULL_BYTES_MIN
 from schema.wire import Change
 from tests.sim.broken import Broken
@@ -12,6 +14,8 @@ from tests.sim.model import Key, Model, Pair, Said
 
 CARRIED = ("directive", "incident_summary")
 """What comes along with another row, at the seq of that one."""
+
+WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 ASKED_BYTES = 256 * 1024
 """What a request asks for that does not say."""
@@ -44,7 +48,7 @@ def _check_page(model: Model, page: dict[str, Any]) -> None:
 
 def check_request(life: str, body: bytes) -> None:
     """What is urgent travels first."""
-    _check_ascending([run["lane"] for run in json.loads(body)["runs"]], f"{life} sends")
+    _check_ascending([run["lane"] for run in msgspec.json.decode(body)["runs"]], f"{life} sends")
 
 
 def check_log_order(life: str, asked: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> None:
@@ -93,7 +97,7 @@ def _check_budget(max_bytes: int, pages: list[dict[str, Any]]) -> None:
 
 
 def _text(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    return WRITER.encode(row)
 
 
 def check_unserved(life: str, reply: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """What a ferry must come to: all has arrived, late sticks change nothing, nor does the way."""
 
-import json
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from sync.bundle import pack
 from sync.bundle_parts import Contents, SignedRun
@@ -83,7 +84,10 @@ def bring_first(ferry: "Ferry", messages: "list[Message]", by: str) -> None:
 
 
 def _bring(ferry: "Ferry", message: "Message") -> None:
-    seal, request = ferry.world.handsets[message.number].device.seal, json.loads(message.body)
+    seal, request = (
+        ferry.world.handsets[message.number].device.seal,
+        msgspec.json.decode(message.body),
+    )
     runs = tuple(
         SignedRun(message.life, run.lane, n, seal.public, run.sig, raws)
         for run, n, raws in runs_in(message.body)

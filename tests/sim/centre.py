@@ -260,7 +260,8 @@ class Centre:
         """The log above `after`, read past the store."""
         return self.disk.select(
             "SELECT seq, replica, lane, n, hash, raw, verdict, code, detail, received, chain, tags"
-            " FROM log WHERE seq>? ORDER BY seq",
+            " FROM log WHERE centre=? AND seq>? ORDER BY seq",
+            CENTRE,
             after,
         )
 

@@ -3,7 +3,6 @@
 import copy
 import gzip
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -159,7 +158,7 @@ class PythonDevice:
         runs = []
         for run in runs_to_send(words[:MUTATIONS_PER_PUSH_MAX], self.seal.sign):
             raws = tuple(map(bytes, run.mutations))
-            first, life = json.loads(raws[0])["n"], self.replica.identity.replica
+            first, life = msgspec.json.decode(raws[0])["n"], self.replica.identity.replica
             runs.append(SignedRun(life, run.lane, first, self.seal.public, run.sig, raws))
         return runs
 

@@ -1,10 +1,10 @@
 """A device with its owner and its clock, and what must hold of it at every moment."""
 
-import json
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from schema.wire import EnrolReply
@@ -75,7 +75,7 @@ def enrolled(number: int, reply: EnrolReply, device: Device, skew_ms: int, speec
 
 def remember(handset: Handset, model: Model, wish: Wish, raw: bytes) -> Said:
     """Note a saved mutation with what its author's screen had shown; then it must never be lost."""
-    mutation = json.loads(raw)
+    mutation = msgspec.json.decode(raw)
     dot = f"{mutation['replica']}/{mutation['lane']}/{mutation['n']}"
     held = handset.device.inspect()
     seen: dict[tuple[str, str, str], frozenset[str]] = {}

@@ -60,6 +60,7 @@ RULE_FIELD = "4.3#16"
 
 AHEAD_MS = 5 * 60_000
 FIRST_RANKS = ("pending", "received", "read", "signed", "departed", "arrived", "acting", "reported")
+WRITER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 RANK = {name: rank for rank, name in enumerate((*FIRST_RANKS, "closed"))}
 
 
@@ -78,7 +79,7 @@ def scopes_of(entity: str, fields: dict[str, Any], actor: str) -> list[str]:
 
 
 def text_of(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return WRITER.encode(value)
 
 
 def short_hash(value: Any) -> str:
@@ -117,6 +118,8 @@ class Model:
         self.seq = 0
         self.chain = ""
         self.log: dict[str, Line] = {}
+        self.lines: list[tuple[Any, ...]] = []
+        """The log as it stood there, line by line, when each was looked at."""
         self.said: dict[str, Said] = {}
         self.stood: set[str] = set()
         """What was ever applied, in whichever log."""
@@ -173,6 +176,7 @@ class Model:
         touched: set[Key] = set()
         for line in lines:
             touched |= self._take(line)
+        self.lines += lines
         self._look_at_rows(lines[0][0], touched)
         return len(lines)
 
@@ -590,7 +594,7 @@ class Model:
         """The same model, which the log goes on from another time."""
         other = Model(self.centre)
         for name, value in vars(self).items():
-            setattr(other, name, dict(value) if isinstance(value, dict) else value)
+            setattr(other, name, value.copy() if isinstance(value, dict | list) else value)
         other.said, other.kinds = self.said, self.kinds
         other.rows = {
             key: replace(fact, writes={name: list(one) for name, one in fact.writes.items()})

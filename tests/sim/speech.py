@@ -1,7 +1,6 @@
 """Requests as other apps would write them: older, newer, on a bad line, in smaller pieces."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,7 +27,7 @@ def spoken(body: bytes, speech: str, action: dict[str, Any]) -> bytes:
     asked = {name: value for name, value in asked.items() if value is not None}
     if speech == "now" and not asked:
         return body
-    message = json.loads(body) | asked
+    message = msgspec.json.decode(body) | asked
     if speech == "old":
         for name in ("bad", "offers", "seen"):
             if not message[name]:
@@ -50,15 +49,15 @@ def runs_in(body: bytes) -> Iterator[tuple[Any, int, tuple[bytes, ...]]]:
     """Each run of a request, its first number, and its mutations' own bytes."""
     for run in msgspec.json.decode(body, type=_Runs).runs:
         raws = tuple(map(bytes, run.mutations))
-        yield run, json.loads(raws[0])["n"], raws
+        yield run, msgspec.json.decode(raws[0])["n"], raws
 
 
 def split(body: bytes, replica: str, sign: Callable[[bytes], str]) -> Iterator[bytes]:
     """A push cut into pushes of one mutation, each with a signature of its own."""
-    message = json.loads(body)
+    message = msgspec.json.decode(body)
     for run in msgspec.json.decode(body, type=_Runs).runs:
         for raw in run.mutations:
-            mutation = json.loads(bytes(raw))
+            mutation = msgspec.json.decode(bytes(raw))
             hash = hashlib.sha256(bytes(raw)).hexdigest()
             place = [mutation["realm"], replica, str(run.lane), str(mutation["n"]), hash]
             sig = sign("\n".join(["lingda-run-1", *place]).encode())

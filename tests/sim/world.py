@@ -221,7 +221,7 @@ class World:
         asked = dict(handset.device.inspect().outbox)
         sent = {
             f"{handset.life}/{run['lane']}/{one['n']}"
-            for run in json.loads(body)["runs"]
+            for run in msgspec.json.decode(body)["runs"]
             for one in run["mutations"]
         }
         asked = {dot: hash for dot, hash in asked.items() if dot in sent}
@@ -296,7 +296,7 @@ class World:
     def _hear(self, body: bytes) -> None:
         """Note what the log comes to at the moment of a reply, and hold its digests against it."""
         self.model.tail()
-        reply = json.loads(body)
+        reply = msgspec.json.decode(body)
         pairs = self.told.setdefault((reply["epoch"], reply["upto"]), {})
         pairs |= check_told(self.model, reply)
         for one in reply["snapshots"]:
@@ -309,7 +309,7 @@ class World:
         fault = action.get("fault", "")
         self.states[f"status_{status}"] += 1
         if status == 200:
-            reply, asked = json.loads(body), json.loads(message.body)
+            reply, asked = msgspec.json.decode(body), msgspec.json.decode(message.body)
             check_answer(asked, reply)
             if message.life in self.model.revoked:
                 check_unserved(message.life, reply)
@@ -363,8 +363,8 @@ class World:
         epoch = handset.device.inspect().epoch
         if not handset.device.receive(message.reply, message.body, times, fetch):
             return "no reply"
-        reply = json.loads(message.reply)
-        if json.loads(message.body)["epoch"] == epoch:
+        reply = msgspec.json.decode(message.reply)
+        if msgspec.json.decode(message.body)["epoch"] == epoch:
             self.states["set_back"] += note_clock(handset, reply, handset.clock(self.now))
         held = check_words(handset, self.model, reply["verdicts"])
         self.states["pairs_compared"] += check_view(
@@ -493,7 +493,7 @@ class World:
         return base, seen
 
     def _act(self, act: Any, changes: list[Change], seen: Any, action: Action) -> str:
-        self.model.wish(json.loads(msgspec.json.encode(changes)), seen)
+        self.model.wish(msgspec.json.decode(msgspec.json.encode(changes)), seen)
         trouble = self.trouble(action)
         try:
             self.centre.run(self.centre.open())
