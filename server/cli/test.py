@@ -1,13 +1,15 @@
-"""`test`: the app's tests, then the server's, in the order a failure is quickest to see."""
+"""`test`: the app's tests, then the server's; where all run, the browser's run beside them."""
 
 import os
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 import click
@@ -17,6 +19,9 @@ from server.cli.setup import ROOT, need_node
 from server.cli.setup_words import COMMANDS, both
 
 REPORTS = ROOT / "var/log/test"
+BYTECODE = ROOT / "var/bytecode"
+BROWSER = "browser"
+BROWSER_SAID = REPORTS / "browser.log"
 
 
 @dataclass(frozen=True)
@@ -69,17 +74,47 @@ def run_app_tests(paths: Sequence[str]) -> Outcome:
 
 
 def run_server_tests(chosen: Selection, browser: bool) -> list[Outcome]:
-    """A whole run keeps the browser's tests apart: its driver holds the loop of its process."""
-    if not chosen.whole:
-        return [run_pytest("pytest", pytest_arguments(chosen, browser))]
-    outcomes = [run_pytest("pytest", [*whole_run_arguments(), "-m", "not e2e"])]
-    return [*outcomes, run_pytest("browser", [str(ROOT / "tests/e2e")])] if browser else outcomes
+    """What was chosen, in one process; a whole run spreads the others over its workers."""
+    if chosen.whole:
+        return [run_pytest("pytest", [*whole_run_arguments(), "-m", "not e2e"])]
+    return [run_pytest("pytest", pytest_arguments(chosen, browser))]
 
 
-def run_pytest(name: str, arguments: Sequence[str]) -> Outcome:
+def run_tests(chosen: Selection, browser: bool) -> list[Outcome]:
+    """The app's tests, then the server's: in the order a failure is quickest to see.
+
+    A whole run has the browser's tests beside them, in a process of their own: their driver holds
+    its loop, and they wait more than they work. What they say is told once all have ended.
+    """
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        apart = chosen.whole and browser
+        told = beside.submit(run_browser_tests) if apart else None
+        outcomes = [run_app_tests(chosen.app_paths())] if chosen.wants_app() else []
+        outcomes += run_server_tests(chosen, browser) if chosen.wants_server() else []
+        return [*outcomes, told.result()] if told else outcomes
+
+
+def run_browser_tests() -> Outcome:
+    """All browser tests, with what they say kept in a file until they have ended."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    with BROWSER_SAID.open("wb") as said:
+        return run_pytest(BROWSER, [str(ROOT / "tests/e2e")], said)
+
+
+def run_pytest(name: str, arguments: Sequence[str], said: IO[bytes] | None = None) -> Outcome:
     report = REPORTS / f"{name}.xml"
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
-    return run(name, command, report, ROOT, dict(os.environ))
+    return run(name, command, report, ROOT, with_bytecode(os.environ), said)
+
+
+def with_bytecode(outer: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose Pythons compile each module once, not once for every server started.
+
+    Where bytecode is not wanted beside the sources, it lies below var.
+    """
+    if not outer.get("PYTHONDONTWRITEBYTECODE"):
+        return dict(outer)
+    return {**outer, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BYTECODE)}
 
 
 def pytest_arguments(chosen: Selection, browser: bool) -> list[str]:
@@ -101,11 +136,19 @@ def whole_run_arguments() -> list[str]:
     return arguments
 
 
-def run(name: str, command: Sequence[str], report: Path, cwd: Path, env: dict[str, str]) -> Outcome:
-    """Run one test runner with its output on the terminal. A runner without a report has failed."""
+def run(
+    name: str,
+    command: Sequence[str],
+    report: Path,
+    cwd: Path,
+    env: dict[str, str],
+    said: IO[bytes] | None = None,
+) -> Outcome:
+    """Run one test runner, its output in `said`, else on the terminal. No report: it has failed."""
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    exit_code = subprocess.run(command, cwd=cwd, env=env).returncode
+    errors = subprocess.STDOUT if said else None
+    exit_code = subprocess.run(command, cwd=cwd, env=env, stdout=said, stderr=errors).returncode
     passed, failed = counts(report)
     return Outcome(name, exit_code, passed, max(failed, 1) if exit_code else failed)
 
@@ -149,11 +192,9 @@ def command(long: str | None, expression: str | None, store: str, paths: tuple[s
         paths = tuple(str(ROOT / path) for path in STORE_SUITES)
     chosen, started = Selection(long, expression, paths, store), time.monotonic()
     browser = system_packages.ensure() if needs_packages(chosen) else True
-    outcomes = []
-    if chosen.wants_app():
-        outcomes.append(run_app_tests(chosen.app_paths()))
-    if chosen.wants_server():
-        outcomes += run_server_tests(chosen, browser)
+    outcomes = run_tests(chosen, browser)
+    if any(outcome.name == BROWSER for outcome in outcomes):
+        click.echo(BROWSER_SAID.read_text(encoding="utf-8", errors="replace"))
     click.echo(summary(outcomes, time.monotonic() - started))
     raise SystemExit(any(outcome.exit_code for outcome in outcomes))
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -373,11 +374,40 @@ def test_a_path_chooses_its_own_runner(paths, app, server):
     assert (chosen.wants_app(), chosen.wants_server()) == (app, server)
 
 
-def test_a_whole_run_uses_two_workers_and_a_chosen_test_none():
+def test_a_whole_run_uses_workers_and_a_chosen_test_none():
     assert "-n" in test.whole_run_arguments()
     assert test.pytest_arguments(test.Selection("sim", "x", ()), browser=False) == [
         *("-m", "not e2e", "--long", "sim", "-k", "x")
     ]
+
+
+def test_a_whole_run_has_the_browsers_tests_beside_the_others_and_tells_of_them_last(monkeypatch):
+    begun = threading.Event()
+
+    def browsers():
+        begun.set()
+        return test.Outcome("browser", 0, 1, 0)
+
+    def others(name):
+        assert begun.wait(60), "the browser's tests wait for the others"
+        return test.Outcome(name, 0, 1, 0)
+
+    monkeypatch.setattr(test, "run_browser_tests", browsers)
+    monkeypatch.setattr(test, "run_app_tests", lambda paths: others("vitest"))
+    monkeypatch.setattr(test, "run_server_tests", lambda chosen, browser: [others("pytest")])
+    whole, chosen = test.Selection(None, None, ()), test.Selection(None, "x", ())
+    told = test.run_tests(whole, browser=True)
+    assert [one.name for one in told] == ["vitest", "pytest", "browser"]
+    assert [one.name for one in test.run_tests(whole, browser=False)] == ["vitest", "pytest"]
+    assert [one.name for one in test.run_tests(chosen, browser=True)] == ["pytest"]
+
+
+def test_a_module_is_compiled_once_for_all_tests_and_beside_no_source_where_none_is_wanted():
+    wanted, unwanted = {"PATH": "x"}, {"PATH": "x", "PYTHONDONTWRITEBYTECODE": "1"}
+    assert test.with_bytecode(wanted) == wanted
+    told = test.with_bytecode(unwanted)
+    assert not told["PYTHONDONTWRITEBYTECODE"]
+    assert Path(told["PYTHONPYCACHEPREFIX"]).is_relative_to(setup.ROOT / "var")
 
 
 def test_the_last_line_counts_both_runners_and_a_crashed_one_as_failed(tmp_path):
