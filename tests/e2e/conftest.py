@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from server.cli.system_packages import find_browser
 from tests.e2e.centre import LiveCentre
 from tests.e2e.hands import Desk, Operator, Phone, Tablet
+from tests.passwords import QUICK, checked_by
 
 FLAGS = [
     "--no-sandbox",
@@ -27,6 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """What a password costs is a matter of tests/server/test_accounts.py alone."""
+    with checked_by(QUICK):
+        yield
 
 
 @pytest.fixture(scope="session")

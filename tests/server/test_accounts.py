@@ -1,11 +1,12 @@
 """Sign-in, sessions and their guards; enrolment codes and the devices they make."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from argon2 import Type, extract_parameters
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
@@ -37,6 +38,7 @@ from server.engine import Engine
 from server.errors import Fault
 from server.node import b64url
 from server.store.sqlite import open_store
+from tests.passwords import AS_SERVED, checked_by
 
 
 class TestClock:
@@ -49,6 +51,13 @@ class TestClock:
 
     def __call__(self) -> int:
         return self.now
+
+
+@pytest.fixture(scope="module", autouse=True)
+def passwords_as_served() -> Iterator[None]:
+    """Here, and in no other test, a password costs what it costs in earnest."""
+    with checked_by(AS_SERVED):
+        yield
 
 
 @pytest.fixture
@@ -141,6 +150,14 @@ async def test_guessing_is_slowed_per_login_and_address_and_ends_with_time(engin
     assert await sign_in(engine, "lead", "correct horse", "10.0.0.2")
     clock.now += 15_000
     assert await sign_in(engine, "lead", "correct horse", "10.0.0.1")
+
+
+async def test_a_stolen_database_makes_each_guess_of_a_password_costly(engine):
+    """RFC 9106, section 4: the second recommended choice, for where memory is scarce."""
+    login = await engine.store.read(lambda read: read.get("login", "lead"))
+    kept = extract_parameters(login["hash"])
+    assert kept.type is Type.ID
+    assert kept.time_cost >= 3 and kept.memory_cost >= 64 * 1024 and kept.salt_len >= 16
 
 
 def waits(limit, key, now):

@@ -268,12 +268,27 @@ def test_an_unknown_scenario_names_those_that_there_are(tmp_path):
 
 @pytest.mark.parametrize("offset", [0, 1, 2])
 def test_a_taken_port_is_named(tmp_path, offset):
-    with socket.create_server(("0.0.0.0", 0)) as other:
-        taken = other.getsockname()[1]
-        said = refusal(
-            demo_command.command, "--port", str(taken - offset), "--data", str(tmp_path / "demo")
-        )
-    assert str(taken) in said
+    held = three_ports()
+    asked = held[0].getsockname()[1]
+    with held.pop(offset):
+        for other in held:
+            other.close()
+        said = refusal(demo_command.command, "--port", str(asked), "--data", str(tmp_path / "demo"))
+    assert str(asked + offset) in said
+
+
+def three_ports() -> list[socket.socket]:
+    """Three ports in a row, free for whoever we close them for."""
+    for _ in range(100):
+        held = [socket.create_server(("0.0.0.0", 0))]
+        try:
+            for more in (1, 2):
+                held.append(socket.create_server(("0.0.0.0", held[0].getsockname()[1] + more)))
+            return held
+        except (OSError, OverflowError):
+            for one in held:
+                one.close()
+    raise AssertionError("no three ports in a row are free")
 
 
 def test_a_data_folder_that_is_a_file_is_told(tmp_path):
