@@ -10,7 +10,10 @@ from server.batch import Batcher, Job
 from server.clock import Watch
 from server.store.sqlite import open_store
 from server.verify import Checked
+from tests.server.world import Time
 from tests.sync.builders import NOW, PEOPLE, arrival
+
+WAITED_MS = 5_000
 
 
 @pytest.fixture
@@ -42,6 +45,28 @@ class Counting:
     async def write(self, work):
         self.writes += 1
         return await self.store.write(work)
+
+
+class Busy:
+    """A store in which somebody else writes first: the time moves on before the lock is ours."""
+
+    def __init__(self, store, time):
+        self.store = store
+        self.time = time
+
+    async def write(self, work):
+        self.time.now += WAITED_MS
+        return await self.store.write(work)
+
+
+async def test_who_waited_for_the_lock_judges_by_the_time_at_which_it_was_given(store):
+    """Else a batch of another process, written meanwhile, would seem to be of a later time."""
+    time = Time()
+    batcher = Batcher(Busy(store, time), Watch(time), lambda moved: None)
+    await batcher.run(job(1))
+    [unit_row] = await store.read(lambda txn: txn.children("unit", None))
+    assert unit_row.row.arrived == time.now == NOW + WAITED_MS
+    assert batcher._clock.told.latest_ms == time.now
 
 
 async def test_what_waits_together_shares_a_transaction_and_keeps_its_order(store):

@@ -2,10 +2,14 @@
 
 import base64
 import hashlib
+import os
+import stat
 
 import pytest
 
 from schema.wire import Change
+from server.blobs import Blobs
+from server.config import Config
 from server.ids import uuid7
 from tests.server.world import small_centre
 from tests.sync.builders import NOW
@@ -13,6 +17,22 @@ from tests.sync.builders import NOW
 PHOTO = bytes(range(256)) * 500
 SIZE = len(PHOTO)
 SHA = hashlib.sha256(PHOTO).hexdigest()
+
+
+@pytest.fixture
+def open_umask():
+    """A machine on which new folders are everybody's, unless their maker says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_photos_lie_where_their_folder_s_owner_alone_may_look(tmp_path, open_umask):
+    shared = tmp_path / "shared" / "photos"
+    for config in (Config(tmp_path / "data"), Config(tmp_path / "other", shared_blobs=shared)):
+        Blobs(config.blobs)
+        assert stat.S_IMODE(config.blobs.stat().st_mode) == 0o700
+    assert config.blobs == shared
 
 
 @pytest.fixture

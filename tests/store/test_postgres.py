@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import closing
 from random import Random
 
 import msgspec
@@ -17,6 +18,7 @@ from tests.postgres import postgres
 from tests.store.test_contract import commit, signed
 
 CENTRE = "centre"
+NOTICED_S = 30
 
 
 @pytest.fixture
@@ -123,6 +125,18 @@ def test_a_process_that_hangs_gives_the_lock_back(node, database, monkeypatch):
     go_on.set()
     thread.join()
     hung.close()
+
+
+def test_a_line_that_is_cut_without_a_word_is_noticed_within_half_a_minute(database):
+    """By what libpq says of an open connection, whatever the address itself asks for."""
+    with closing(connect(make_conninfo(database, keepalives_idle=7_200))) as db:
+        asked = {one.keyword.decode(): (one.val or b"").decode() for one in db.pgconn.info}
+    idle, interval, count = (
+        int(asked[f"keepalives_{name}"]) for name in ("idle", "interval", "count")
+    )
+    assert asked["keepalives"] != "0" and idle + interval * count <= NOTICED_S
+    assert 0 < int(asked["tcp_user_timeout"]) <= NOTICED_S * 1_000
+    assert 0 < int(asked["connect_timeout"]) <= NOTICED_S
 
 
 def test_a_database_of_another_encoding_is_refused(database):
