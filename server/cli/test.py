@@ -168,8 +168,13 @@ def counts(report: Path) -> tuple[int, int]:
 
 NEEDING_PACKAGES = ("e2e", "crash", "store")
 
-STORE_SUITES = ("tests/store", "tests/server/test_follow.py", "tests/crash/test_nodes.py")
-"""What any PostgreSQL-compatible server must pass: contract, differential, and nodes that die."""
+STORE_SUITES = (
+    "tests/store",
+    "tests/server/test_follow.py",
+    "tests/crash/test_nodes.py",
+    "tests/load",
+)
+"""What any PostgreSQL-compatible server must pass: contract, differential, dying nodes, load."""
 
 
 def needs_packages(chosen: Selection) -> bool:

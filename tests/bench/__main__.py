@@ -21,6 +21,7 @@ from tests.bench.growth import GROWTH, growth
 from tests.bench.harness import QUICK, TROUBLE, Bench, Result, Sizes
 from tests.bench.limits import raise_limits
 from tests.bench.live import FANOUT, SOCKETS, fanout, sockets
+from tests.bench.load import LOAD, load
 from tests.bench.machine import this_machine
 from tests.bench.page import write_page
 from tests.bench.report import Report, line_of
@@ -35,6 +36,7 @@ MEASUREMENTS: tuple[tuple[Measurement, tuple[str, ...]], ...] = (
     (sockets, SOCKETS),
     (receipts, RECEIPTS),
     (herd, HERD),
+    (load, LOAD),
     (catchup, CATCHUP),
     (idle, IDLE),
     (growth, GROWTH),

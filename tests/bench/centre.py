@@ -17,14 +17,15 @@ from msgspec import Struct
 from schema.versions import CHANGES_PER_MUTATION_MAX
 from schema.wire import Change, EnrolReply, EnrolRequest, Verdict
 from server.accounts import enrol, new_code
+from server.cli.centre import open_for
 from server.clock import system_clock
 from server.config import Config
+from server.data_folder import make_folder
 from server.device import WebUser
 from server.engine import Engine
 from server.ids import uuid7
 from server.node import Node
 from server.store.protocol import Read, Store, Txn
-from server.store.sqlite import open_store
 from tests.bench.harness import BenchFailed
 from tests.bench.line import Line, LineCut, request
 from tests.bench.writer import Writer
@@ -63,6 +64,9 @@ class Made(Struct):
     """By unit: each equipment card and the dot that created it."""
     incident: str = ""
     """The one that all orders belong to."""
+
+    store: str = ""
+    """The PostgreSQL that holds it; "" for SQLite in the folder."""
 
     def copy_to(self, folder: Path) -> "Made":
         """The same centre once more, its devices as they were at the beginning."""
@@ -104,21 +108,20 @@ class Together(Store):
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Engine]:
+async def opened(folder: Path, store: str = "") -> AsyncIterator[Engine]:
     """The engine of the centre in this folder, in this process."""
-    config = Config(data=folder)
-    engine = await Engine.open(
-        Together(await open_store(config.database, config.centre)), system_clock, config
-    )
+    make_folder(folder)
+    config = Config(data=folder, store=store)
+    engine = await Engine.open(Together(await open_for(config)), system_clock, config)
     try:
         yield engine
     finally:
         await engine.close()
 
 
-async def make(folder: Path, size: Size) -> Made:
+async def make(folder: Path, size: Size, store: str = "") -> Made:
     """A centre of this size in a new folder, closed again."""
-    async with opened(folder) as engine:
+    async with opened(folder, store) as engine:
         units = [f"u{number:03}" for number in range(size.units)]
         people = [f"p{number:05}" for number in range(size.devices)]
         await load(engine, list(_register(units, people)))
@@ -126,7 +129,7 @@ async def make(folder: Path, size: Size) -> Made:
         targets = await _orders(engine, incident, units, size.targets)
         machines = await _machines(engine, units, size.machines)
         writers = await _enrolled(engine, people, size.kind)
-    return Made(folder, size, writers, targets, machines, incident)
+    return Made(folder, size, writers, targets, machines, incident, store)
 
 
 def _register(units: Sequence[str], people: Sequence[str]) -> Iterator[Change]:
@@ -265,12 +268,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def served(folder: Path, tls: bool = False) -> AsyncIterator[Served]:
+async def served(folder: Path, tls: bool = False, store: str = "") -> AsyncIterator[Served]:
     """Serve the centre in this folder in a process of its own, as `run.py serve` does."""
     port, tls_port, log = free_port(), free_port() if tls else 0, folder / "serve.log"
     command = [sys.executable, "-m", "server.cli", "serve", "--data", str(folder)]
     command += ["--port", str(port)]
     command += ["--tls-port", str(tls_port), "--trust-port", "0"] if tls else ["--no-tls"]
+    command += ["--store", store] if store else []
     with log.open("wb") as out, running(command, out) as process:
         await answering(port, process, log)
         yield Served(port, process.pid, tls_port)

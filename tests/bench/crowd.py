@@ -1,11 +1,12 @@
 """`python -m tests.bench.crowd`: a process that holds many sockets and notes when each hears.
 
-It speaks JSON lines on its standard input and output: first what to open, then `heard`, `alive` or
-`quit`.
+It speaks JSON lines on its standard input and output: first what to open, then `heard`, `forget`,
+`alive` or `quit`, or `reached` and the seq that each scope's lane 0 is to reach.
 """
 
 import asyncio
 import json
+import math
 import os
 import ssl
 import sys
@@ -34,14 +35,14 @@ def _long(opcode: int, size: int) -> bytes:
 
 
 class Ear(asyncio.Protocol):
-    """One socket: it proves who it is, answers pings, and notes when it last heard a text."""
+    """One socket: it proves who it is, answers pings, and notes when it heard which text."""
 
     def __init__(self, hello: bytes) -> None:
         self._hello = hello
         self._got = bytearray()
         self._upgraded = False
         self.alive = True
-        self.first_heard = 0.0
+        self.heard: list[tuple[float, bytes]] = []
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
@@ -92,8 +93,21 @@ class Ear(asyncio.Protocol):
             self._end(payload)
         elif not self.ready.done():
             self.ready.set_result(None)
-        elif not self.first_heard:
-            self.first_heard = now
+        else:
+            self.heard.append((now, payload))
+
+    @property
+    def first_heard(self) -> float:
+        """When it heard anything; 0 while it has not."""
+        return self.heard[0][0] if self.heard else 0.0
+
+    def reached(self, seqs: dict[str, int]) -> float:
+        """When it was told that lane 0 of one of these scopes stands at its seq; 0 for never."""
+        for at, text in self.heard:
+            poke = json.loads(text)
+            if poke["lane"] == 0 and poke["seq"] >= seqs.get(poke["scope"], math.inf):
+                return at
+        return 0.0
 
     def _end(self, why: bytes) -> None:
         self.alive = False
@@ -145,8 +159,11 @@ async def main() -> None:
             say({"heard": [ear.first_heard for ear in ears]})
         elif asked == "forget":
             for ear in ears:
-                ear.first_heard = 0.0
+                ear.heard.clear()
             say({"forgotten": len(ears)})
+        elif asked.startswith("reached "):
+            seqs = json.loads(asked.removeprefix("reached "))
+            say({"heard": [ear.reached(seqs) for ear in ears]})
         else:
             say({"alive": sum(ear.alive for ear in ears)})
 

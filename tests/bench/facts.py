@@ -1,6 +1,6 @@
 """What devices write: facts alone, and facts with edits of rows that several devices share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from random import Random
 
@@ -17,6 +17,39 @@ FOREIGN_SHARE = 0.1
 HELP_SHARE = 0.05
 EDITED = ("base", "manager", "manager_phone", "operator", "operator_phone")
 TEXT = "示例反馈：现场已封控，人员到位，正在处置，暂无新增险情。"
+
+
+Target = tuple[str, str]
+"""A unit's target and the directive that it is of."""
+
+
+def write_step(writer: Writer, target: Target, step: str) -> bytes:
+    """A step of this order, as the bytes that travel."""
+    return writer.write("target.step", 0, step_of(writer, target, step))
+
+
+def step_of(writer: Writer, target: Target, step: str) -> Change:
+    fields = _of_target(writer, target) | {"step": step, "version": 1, "route": "device"}
+    return Change("create", "step", uuid7(_now_of(writer)), fields)
+
+
+def write_feedback(writer: Writer, target: Target, photos: Sequence[object] = ()) -> bytes:
+    """Feedback on this order, which may name photos, as the bytes that travel."""
+    fields = _of_target(writer, target) | {"kind": "progress", "text": TEXT}
+    fields |= {"photos": list(photos)} if photos else {}
+    change = Change("create", "feedback", uuid7(_now_of(writer)), fields)
+    return writer.write("feedback.add", 1, change)
+
+
+def _of_target(writer: Writer, target: Target) -> dict[str, object]:
+    of, directive = target
+    fields = {"target": of, "directive": directive, "unit": writer.reply.unit}
+    return fields | {"round": 1, "at": _now_of(writer)}
+
+
+def _now_of(writer: Writer) -> int:
+    """When the device wrote last; when it was enrolled, if it has not written."""
+    return writer.stamp.wall_ms or writer.reply.now
 
 
 class Mix:
@@ -48,9 +81,7 @@ class Mix:
         return writer.write("target.step", 0, self._step_of(writer))
 
     def _step_of(self, writer: Writer) -> Change:
-        fields = self._of_target(writer)
-        fields |= {"step": self._random.choice(UNIT_STEPS), "version": 1, "route": "device"}
-        return Change("create", "step", uuid7(writer.stamp.wall_ms), fields)
+        return step_of(writer, self._next_target(writer), self._random.choice(UNIT_STEPS))
 
     def _help_call(self, writer: Writer) -> bytes:
         fields = {key: self._of_target(writer)[key] for key in ("unit", "target", "at")}
@@ -59,15 +90,13 @@ class Mix:
         return writer.write("help.call", 0, change)
 
     def _feedback(self, writer: Writer) -> bytes:
-        fields = self._of_target(writer) | {"kind": "progress", "text": TEXT}
-        change = Change("create", "feedback", uuid7(writer.stamp.wall_ms), fields)
-        return writer.write("feedback.add", 1, change)
+        return write_feedback(writer, self._next_target(writer))
 
     def _of_target(self, writer: Writer) -> dict[str, object]:
-        unit = writer.reply.unit
-        target, directive = next(self._targets[unit])
-        at = writer.stamp.wall_ms or writer.reply.now
-        return {"target": target, "directive": directive, "unit": unit, "round": 1, "at": at}
+        return _of_target(writer, self._next_target(writer))
+
+    def _next_target(self, writer: Writer) -> Target:
+        return next(self._targets[writer.reply.unit])
 
     def edits(self, writer: Writer, share: tuple[int, int], count: int = PER_RUN) -> list[bytes]:
         """Edits of machines' cards, each based on what this device last saw of the field.

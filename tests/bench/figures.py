@@ -54,6 +54,27 @@ _FIGURES = (
     ),
     Figure("herd_median_s", "100 first syncs of 10,000 rows at once", 3, at_least=False, unit="s"),
     Figure("herd_failed", "of these, failed", 0, at_least=False, unit=""),
+    Figure(
+        "load_push_p99_ms",
+        "p99 of a push with 3,000 sockets, 200 receipts and 20 photos a second, an order to all",
+        300,
+        at_least=False,
+        unit="ms",
+    ),
+    Figure(
+        "load_fanout_p99_ms",
+        "order judged → known to all live sockets, p99, under this load",
+        2_000,
+        at_least=False,
+        unit="ms",
+    ),
+    Figure(
+        "load_lost",
+        "words, photos and sockets lost under this load",
+        0,
+        at_least=False,
+        unit="",
+    ),
     Figure("pull_growth", "cost of a pull in a large log, to a small one", 1.3, at_least=False),
     Figure("push_growth", "cost of a push in a large log, to a small one", 1.5, at_least=False),
     Figure(

@@ -41,6 +41,10 @@ class Sizes(Struct, frozen=True):
     herd_rows: int = 10_000
     """First syncs at once, and the rows of each."""
 
+    load_sockets: int = 3_000
+    load_s: int = 30
+    """Phones on the line while others push, photograph and order, and for how long."""
+
     machines: int = 1_000
     moves: int = 50
     """Machines that move while a device is away, and how often each does."""
@@ -60,6 +64,8 @@ QUICK = Sizes(
     sockets=1_000,
     idle_s=5,
     herd=20,
+    load_sockets=300,
+    load_s=3,
     machines=200,
     moves=10,
     small_log=5_000,

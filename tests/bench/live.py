@@ -58,14 +58,27 @@ class Crowd:
 
     async def heard(self) -> list[float]:
         """When each socket first heard something, once all have. BenchFailed when some do not."""
+        times = await self._times("heard")
+        if not all(times):
+            raise BenchFailed(f"{times.count(0.0)} of {len(times)} sockets heard nothing")
+        return times
+
+    async def reached(self, seqs: dict[str, int]) -> list[float]:
+        """When each socket was told that one of these scopes stands at its seq; 0 for never."""
+        return await self._times(f"reached {json.dumps(seqs)}")
+
+    async def alive(self) -> int:
+        """How many sockets are still open."""
+        return sum(int(str(one["alive"])) for one in await self.ask("alive"))
+
+    async def _times(self, what: str) -> list[float]:
+        """What each socket answers, as soon as none says 0, or after a while all the same."""
         deadline = time.monotonic() + HEARD_S
         while True:
-            told = await self.ask("heard")
+            told = await self.ask(what)
             times = [at for one in told for at in one["heard"]]  # type: ignore[attr-defined]
-            if all(times):
+            if all(times) or time.monotonic() > deadline:
                 return times
-            if time.monotonic() > deadline:
-                raise BenchFailed(f"{times.count(0.0)} of {len(times)} sockets heard nothing")
             await asyncio.sleep(0.2)
 
 
@@ -160,8 +173,13 @@ async def _issued(dispatcher: Dispatcher, made: Made) -> float:
 async def crowded(folder: Path, count: int, orders: int = 1) -> Made:
     """A centre with so many phones, and a dispatcher who can sign in."""
     size = Size(units=UNITS, devices=count, targets=orders, machines=0, kind="phone")
-    made = await make(folder, size)
-    async with opened(folder) as engine:
+    return await with_dispatcher(folder, size)
+
+
+async def with_dispatcher(folder: Path, size: Size, store: str = "") -> Made:
+    """A centre of this size, and a dispatcher who can sign in."""
+    made = await make(folder, size, store)
+    async with opened(folder, store) as engine:
         await allow(engine)
     return made
 
@@ -218,8 +236,7 @@ async def _held(made: Made, count: int, idle_s: int, tls: bool) -> tuple[int, fl
         before, hellos = rss_kib(at.pid), [hello_of(one) for one in made.writers[:count]]
         async with crowd(at.tls_port if tls else at.port, hellos, tls) as ours:
             await asyncio.sleep(idle_s)
-            alive = sum(int(str(one["alive"])) for one in await ours.ask("alive"))
-            return alive, (rss_kib(at.pid) - before) / count
+            return await ours.alive(), (rss_kib(at.pid) - before) / count
 
 
 def rss_kib(pid: int) -> int:

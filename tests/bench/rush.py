@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from schema.versions import PULL_BYTES_MAX
-from schema.wire import Change, Cursors, SnapshotFile
-from server.ids import uuid7
+from schema.wire import Cursors, SnapshotFile
 from tests.bench.centre import Made, Size, make, served
+from tests.bench.facts import write_step
 from tests.bench.harness import Bench, BenchFailed, Samples, percentile, plain, ratio
 from tests.bench.line import ANSWER_S, Line, LineCut, request
 from tests.bench.live import crowded
@@ -64,19 +64,7 @@ async def receipts(bench: Bench) -> None:
 
 
 def _step(made: Made, writer: Writer, step: str, order: int = 0) -> bytes:
-    target, directive = made.targets[writer.reply.unit][order]
-    fields = {
-        "target": target,
-        "directive": directive,
-        "unit": writer.reply.unit,
-        "round": 1,
-        "at": writer.stamp.wall_ms or writer.reply.now,
-        "step": step,
-        "version": 1,
-        "route": "device",
-    }
-    change = Change("create", "step", uuid7(writer.reply.now), fields)
-    return writer.write("target.step", 0, change)
+    return write_step(writer, made.targets[writer.reply.unit][order], step)
 
 
 async def _urgent(
