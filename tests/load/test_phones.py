@@ -29,9 +29,9 @@ FEW = Amount(
 )
 
 
-@pytest.fixture
-async def made(tmp_path):
-    return await centre_for(tmp_path / "data", FEW)
+@pytest.fixture(scope="module")
+async def made(tmp_path_factory):
+    return await centre_for(tmp_path_factory.mktemp("load") / "data", FEW)
 
 
 async def test_phones_send_what_is_due_though_nobody_was_answered_yet(made):
