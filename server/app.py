@@ -21,6 +21,7 @@ from server.errors import Fault
 from server.guests import Guests
 from server.routes import blob, enrol, live, pwa, sync
 from server.routes.problems import on_bug, on_fault, on_http_exception
+from server.together import Together
 from server.web.routes import routes as web_routes
 
 log = structlog.get_logger()
@@ -129,6 +130,7 @@ def build_app(engine: Engine) -> Starlette:
     )
     app.state.engine = engine
     app.state.blobs = Blobs(engine.config.blobs)
+    app.state.blob_records = Together(engine.store)
     app.state.guests = Guests(engine)
     app.state.upload_sweep = UploadSweep(engine, app.state.blobs)
     return app

@@ -84,7 +84,7 @@ async def create(request: Request) -> Response:
     fresh = Upload(uuid7(engine.clock()), device.replica, sha256, size, type, 0)
     await request.app.state.upload_sweep.now_and_then()
     lacks = request.app.state.blobs.lacks
-    mine = await engine.store.write(lambda txn: begin(txn, fresh, lacks))
+    mine = await request.app.state.blob_records.write(lambda txn: begin(txn, fresh, lacks))
     async with request.app.state.blobs.lock_of(mine.id):
         offset = await _reached(request, await _own_upload(request, device, mine.id))
     headers = {**TUS, "Location": f"/v1/blob/u/{mine.id}", "Upload-Offset": str(offset)}
@@ -127,7 +127,7 @@ async def _reached(request: Request, upload: Upload) -> int:
     """The upload's offset. Bytes that were complete when something failed are made a blob now."""
     blobs: Blobs = request.app.state.blobs
     if upload.offset == upload.size and await _is_sound(request, upload.sha256):
-        blobs.drop_part(upload.id)
+        await asyncio.to_thread(blobs.drop_part, upload.id)
         return upload.size
     reached = await asyncio.to_thread(blobs.stands, upload.id)
     if reached < upload.size:
@@ -147,8 +147,8 @@ async def _finish(request: Request, upload: Upload) -> None:
     """The blob is whole on disk first; only then does a record name it, and the part goes."""
     blobs: Blobs = request.app.state.blobs
     await asyncio.to_thread(blobs.finish, upload)
-    await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))
-    blobs.drop_part(upload.id)
+    await request.app.state.blob_records.write(lambda txn: note_whole(txn, upload))
+    await asyncio.to_thread(blobs.drop_part, upload.id)
 
 
 async def fetch(request: Request) -> Response:
@@ -187,7 +187,7 @@ async def _own_upload(request: Request, device: Device, id: str) -> Upload:
 
     Also for one that was whole and is not here any more: it begins anew.
     """
-    doc = await request.app.state.engine.store.read(lambda txn: txn.get("upload", id))
+    doc = await request.app.state.engine.store.look(lambda txn: txn.get("upload", id))
     if doc is None or doc["replica"] != device.replica:
         raise Fault(Code.NOT_FOUND)
     upload = Upload(**doc)

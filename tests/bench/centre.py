@@ -26,6 +26,7 @@ from server.engine import Engine
 from server.ids import uuid7
 from server.node import Node
 from server.store.protocol import Read, Store, Txn
+from server.together import Together
 from tests.bench.harness import BenchFailed
 from tests.bench.line import Line, LineCut, request
 from tests.bench.writer import Writer
@@ -75,30 +76,15 @@ class Made(Struct):
         return Made(folder, self.size, writers, self.targets, self.machines, self.incident)
 
 
-class Together(Store):
+class Quick(Store):
     """A store whose writes that wait at one time are one transaction: setting up is quick."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[tuple[Callable[[Txn], object], asyncio.Future[object]]] = []
+        self._writes = Together(store)
 
     async def write(self, work: Callable[[Txn], T]) -> T:
-        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, done))
-        if len(self._waiting) == 1:
-            self._flushing = asyncio.create_task(self._flush())
-        return await done  # type: ignore[return-value]
-
-    async def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        try:
-            told = await self._store.write(lambda txn: [work(txn) for work, _ in waiting])
-        except Exception as error:
-            for _, done in waiting:
-                done.set_exception(error)
-            return
-        for (_, done), result in zip(waiting, told, strict=True):
-            done.set_result(result)
+        return await self._writes.write(work)
 
     async def read(self, work: Callable[[Read], T]) -> T:
         return await self._store.read(work)
@@ -112,7 +98,7 @@ async def opened(folder: Path, store: str = "") -> AsyncIterator[Engine]:
     """The engine of the centre in this folder, in this process."""
     make_folder(folder)
     config = Config(data=folder, store=store)
-    engine = await Engine.open(Together(await open_for(config)), system_clock, config)
+    engine = await Engine.open(Quick(await open_for(config)), system_clock, config)
     try:
         yield engine
     finally:
