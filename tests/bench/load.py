@@ -29,12 +29,13 @@ async def load(bench: Bench) -> None:
     cores = Samples("server", "cores", [one.server_cores for one in rounds])
     push = [Samples("p99", "ms", _p99(pushes)), Samples("half of them", "ms", _p50(pushes))]
     fanout = Samples("p99", "ms", _p99([one.fanout for one in rounds]))
+    pressed = Samples("since it was sent", "ms", _p99([one.pressed for one in rounds]))
     lost = Samples("lost", "", [float(sum(len(one.lost) for one in rounds))])
     note, small = _note(rounds), "" if amount == FULL else f"{amount.sockets:,} sockets"
     result = plain(LOAD[0], push[0], note, small)
     bench.found(
         replace(result, sides=[*push, photos, cores]),
-        plain(LOAD[1], fanout, note, small),
+        replace(plain(LOAD[1], fanout, note, small), sides=[fanout, pressed]),
         plain(LOAD[2], lost, note, small),
     )
 

@@ -24,12 +24,17 @@ LATE_MS_MAX = 50
 
 
 class Outcome(Struct):
-    """What a load came to, in milliseconds each."""
+    """What a load came to, in milliseconds for each push, photo and socket."""
 
     amount: Amount
     pushes: list[float]
     photos: list[float]
     fanout: list[float]
+    """From when the order was judged to a poke that names it."""
+
+    pressed: list[float]
+    """The same from when the dispatcher sent the order."""
+
     late: list[float]
     server_cores: float
     phones_cores: float
@@ -44,8 +49,9 @@ class Outcome(Struct):
     def said(self) -> str:
         return (
             f"{self.amount.said()}: push {spoken(self.pushes)}; photo {spoken(self.photos)};"
-            f" fan-out {spoken(self.fanout)}; phones late {spoken(self.late)}; server"
-            f" {self.server_cores:.2f} cores, phones {self.phones_cores:.2f}; lost {len(self.lost)}"
+            f" fan-out {spoken(self.fanout)}, since it was sent {spoken(self.pressed)};"
+            f" phones late {spoken(self.late)}; server {self.server_cores:.2f} cores,"
+            f" phones {self.phones_cores:.2f}; lost {len(self.lost)}"
         )
 
 
@@ -65,14 +71,15 @@ async def centre_for(folder: Path, amount: Amount, store: str = "") -> Made:
 async def loaded(made: Made, amount: Amount, seed: int) -> Outcome:
     """Serve this centre under this load, then look for everything that it answered."""
     told = script(made, amount, seed)
-    hellos = [hello_of(one) for one in made.writers]
+    hellos, sent = [hello_of(one) for one in made.writers], list[float]()
     async with served(made.folder, store=made.store) as at:
         dispatcher, phones = Dispatcher(at.port), Phones(at.port, told)
         await dispatcher.sign_in()
         async with crowd(at.port, hellos) as ears:
             drafted = await dispatcher.draft(made.incident, sorted(made.targets))
 
-            async def order(_due: float) -> None:
+            async def order(due: float) -> None:
+                sent.append(due)
                 await dispatcher.issue(drafted)
 
             began, server, own = time.monotonic(), cpu_s(at.pid), time.process_time()
@@ -91,6 +98,7 @@ async def loaded(made: Made, amount: Amount, seed: int) -> Outcome:
         [one.took_s * 1000 for one in phones.words.values() if one.done],
         [one.took_s * 1000 for one in phones.photos.values() if one.done],
         [(at - ordered.judged) * 1000 for at in heard if at],
+        [(at - sent[0]) * 1000 for at in heard if at],
         [one * 1000 for one in phones.late_s],
         server / took_s,
         own / took_s,

@@ -98,7 +98,7 @@ async def test_a_socket_has_heard_of_an_order_once_its_own_unit_stands_there():
 
 
 def test_phones_that_were_late_themselves_have_measured_nothing():
-    outcome = Outcome(FEW, [1.0], [1.0], [1.0], [LATE_MS_MAX] * 100, 1.0, 0.1, [])
+    outcome = Outcome(FEW, [1.0], [1.0], [1.0], [1.0], [LATE_MS_MAX] * 100, 1.0, 0.1, [])
     outcome.must_be_measured()
     with pytest.raises(BenchFailed, match="late"):
         replace(outcome, late=[LATE_MS_MAX + 1.0] * 100).must_be_measured()
