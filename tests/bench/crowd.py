@@ -18,6 +18,9 @@ from tests.bench.limits import raise_limits
 
 OPENED_AT_ONCE = 50
 OPENED_S = 120
+HEARTBEAT_S = 15
+"""The app asks so often whether the line lives."""
+
 PING, TEXT, CLOSE, PONG = 9, 1, 8, 10
 
 
@@ -93,7 +96,7 @@ class Ear(asyncio.Protocol):
             self._end(payload)
         elif not self.ready.done():
             self.ready.set_result(None)
-        else:
+        elif payload != b"pong":
             self.heard.append((now, payload))
 
     @property
@@ -142,6 +145,15 @@ async def opened(port: int, source: str, hellos: list[str], tls: bool) -> list[E
     return ears
 
 
+async def beat(ears: list[Ear]) -> None:
+    """Each asks in its turn whether its line lives, as the app does, for ever."""
+    while True:
+        for ear in ears:
+            if ear.alive:
+                ear.send(TEXT, b"ping")
+            await asyncio.sleep(HEARTBEAT_S / len(ears))
+
+
 def unchecked() -> ssl.SSLContext:
     """TLS with whoever answers: this is our own server, and only its memory counts."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -153,6 +165,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     wanted = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
     ears = await opened(wanted["port"], wanted["source"], wanted["hellos"], wanted["tls"])
+    beating = asyncio.create_task(beat(ears)) if wanted["beats"] else None
     say({"opened": len(ears)})
     while (asked := (await loop.run_in_executor(None, sys.stdin.readline)).strip()) != "quit":
         if asked == "heard":
@@ -166,6 +179,8 @@ async def main() -> None:
             say({"heard": [ear.reached(seqs) for ear in ears]})
         else:
             say({"alive": sum(ear.alive for ear in ears)})
+    if beating:
+        beating.cancel()
 
 
 def say(told: dict[str, object]) -> None:

@@ -92,8 +92,13 @@ async def _told(process: asyncio.subprocess.Process) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def crowd(port: int, hellos: Sequence[str], tls: bool = False) -> AsyncIterator[Crowd]:
-    """A socket for each hello, in processes beside this one."""
+async def crowd(
+    port: int, hellos: Sequence[str], tls: bool = False, beats: bool = False
+) -> AsyncIterator[Crowd]:
+    """A socket for each hello, in processes beside this one.
+
+    With `beats` each asks now and then whether its line lives, as the app does.
+    """
     processes: list[asyncio.subprocess.Process] = []
     try:
         for number, at in enumerate(range(0, len(hellos), EACH_CROWD)):
@@ -107,7 +112,7 @@ async def crowd(port: int, hellos: Sequence[str], tls: bool = False) -> AsyncIte
             processes.append(process)
             source = f"127.0.0.{2 + number}"
             some = hellos[at : at + EACH_CROWD]
-            asked = {"port": port, "source": source, "hellos": some, "tls": tls}
+            asked = {"port": port, "source": source, "hellos": some, "tls": tls, "beats": beats}
             assert process.stdin
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             await _told(process)

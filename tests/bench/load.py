@@ -53,8 +53,8 @@ def _note(rounds: Sequence[Outcome]) -> str:
     return (
         f"{rounds[0].amount.said()}. Each push and photo is counted from the instant it fell due,"
         " whatever the others waited for; an order from when it was judged, before its commit, to a"
-        " poke that names it; phones hear pokes and pull nothing. Afterwards the log is read and"
-        " every photo fetched by a colleague. Phones and sockets share the"
-        f" {os.cpu_count()} cores with the server; phones were at most {late_ms:.0f} ms late at"
-        f" p99 (more than {LATE_MS_MAX} ms would not count)"
+        " poke that names it. Phones on the line hear pokes and send heartbeats, and pull nothing."
+        " Afterwards the log is read and every photo fetched by a colleague. Phones and sockets"
+        f" share the {os.cpu_count()} cores with the server; phones were at most {late_ms:.0f} ms"
+        f" late at p99 (more than {LATE_MS_MAX} ms would not count)"
     )

@@ -75,7 +75,7 @@ async def loaded(made: Made, amount: Amount, seed: int) -> Outcome:
     async with served(made.folder, store=made.store) as at:
         dispatcher, phones = Dispatcher(at.port), Phones(at.port, told)
         await dispatcher.sign_in()
-        async with crowd(at.port, hellos) as ears:
+        async with crowd(at.port, hellos, beats=True) as ears:
             drafted = await dispatcher.draft(made.incident, sorted(made.targets))
 
             async def order(due: float) -> None:
