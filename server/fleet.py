@@ -220,10 +220,16 @@ def heard_since(txn: Read, process: str, mark: Mark, now_ms: int) -> tuple[list[
         docs = txn.find_each(HEARD, sorted(named)) if named else {}
     else:
         docs = txn.find(HEARD)
-    found = []
-    for doc in docs.values():
-        if doc["process"] != process:
-            heard = msgspec.convert(doc, Heard)
-            heard.seen.live = heard.seen.live and heard.process in alive
-            found.append(heard)
+    told = (_heard_of(doc) for doc in docs.values() if doc["process"] != process)
+    found = [heard for heard in told if heard]
+    for heard in found:
+        heard.seen.live = heard.seen.live and heard.process in alive
     return found, now
+
+
+def _heard_of(doc: Doc) -> Heard | None:
+    """None for what a process of another version told in other words: the device speaks again."""
+    try:
+        return msgspec.convert(doc, Heard)
+    except msgspec.ValidationError:
+        return None

@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from server.device import Device
-from server.fleet import GONE_AFTER_MS, NEWS, NEWS_KEPT_MS, Fleet, Mark, heard_since, tell_heard
+from server.fleet import (
+    GONE_AFTER_MS,
+    HEARD,
+    NEWS,
+    NEWS_KEPT_MS,
+    Fleet,
+    Mark,
+    heard_since,
+    tell_heard,
+)
 from server.store.sqlite import open_store
 from tests.sync.builders import NOW
 
@@ -142,3 +151,23 @@ async def test_a_process_that_comes_or_goes_has_all_looked_at_anew(processes):
     gone = NOW + GONE_AFTER_MS
     await c.exchange(gone)
     assert await b.exchange(gone) == ["r1"] and not b.phone().live
+
+
+async def test_what_another_version_told_otherwise_stops_nobody(processes, store):
+    a, b, _ = processes
+    a.fleet.connected(PHONE, +1, NOW)
+    await a.exchange(NOW)
+    old = {"process": "old", "seen": {"replica": "r2"}, "cursors": [["unit/u1", 0, 1]]}
+    await store.write(lambda txn: txn.put(HEARD, "r2", old))
+    assert await b.exchange(NOW) == ["r1"]
+
+
+async def test_a_damaged_record_of_one_device_keeps_nobody_from_the_others(processes, store):
+    a, b, _ = processes
+    await exchanged([a, b], NOW)
+    for n in (10, 11):
+        a.fleet.connected(phone(n), +1, NOW)
+    await a.exchange(NOW)
+    db = store._database.db
+    db.execute("UPDATE side SET crc=crc+1 WHERE kind='heard' AND key='r10'")
+    assert await b.exchange(NOW) == ["r11"]
