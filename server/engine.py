@@ -68,7 +68,7 @@ class Engine:
         self.snapshots = Snapshots(FolderShelf(config.snapshots))
         self._puller = Puller(self.snapshots)
         self._fleet = Fleet()
-        self._rush = Rush()
+        self.rush = Rush()
         self._swept_ms = 0
         self._batcher = Batcher(store, clock, self.hub.publish)
         self._follower: Follower | None = None
@@ -147,8 +147,12 @@ class Engine:
         """Push, then pull. A push that committed stays committed when the pull half fails.
 
         Nothing is judged for a device that still knows another log: once it is told, it offers what
-        this one lacks before its own words that build on it.
+        this one lacks before its own words that build on it. Receipts let what people say go first.
         """
+        async with self.rush.turn(request):
+            return await self._sync(device, request)
+
+    async def _sync(self, device: Device, request: SyncRequest) -> SyncReply:
         if request.protocol > NEWEST_CLIENT:
             raise Fault(Code.PROTOCOL, str(PROTOCOL_VERSION))
         head = await self.head()

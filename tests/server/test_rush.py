@@ -1,6 +1,7 @@
 """Thousands of receipts at once, and nobody behind them waits for them."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from msgspec import Raw
@@ -8,6 +9,7 @@ from msgspec import Raw
 from schema.wire import OutboxReport, Run, SyncRequest
 from server.rush import RECEIPTS_AT_ONCE, Rush
 from sync.mutation import encode_mutation
+from tests.server.world import small_centre
 from tests.sync.builders import arrival, step
 
 
@@ -52,3 +54,20 @@ async def test_receipts_beyond_a_few_wait_for_each_other():
 async def test_what_a_person_says_and_a_look_wait_for_no_receipts(kinds):
     many = [["received"]] * (RECEIPTS_AT_ONCE + 9)
     assert await Crowd().inside_now(*many, kinds) == RECEIPTS_AT_ONCE + 1
+
+
+async def test_a_centre_in_a_rush_of_receipts_takes_what_people_say_first(tmp_path):
+    async with small_centre(tmp_path) as world:
+        phone, tablet = await world.device("phone", "phone"), await world.device("duty", "tablet")
+        await world.order("u1")
+        for one in (phone, tablet):
+            await one.sync()
+        async with AsyncExitStack() as others:
+            for _ in range(RECEIPTS_AT_ONCE):
+                await others.enter_async_context(world.engine.rush.turn(request("received")))
+            phone.step("received")
+            receipt = asyncio.create_task(phone.sync())
+            tablet.step("signed")
+            assert [one.verdict for one in (await tablet.sync()).verdicts] == ["applied"]
+            assert not receipt.done()
+        assert [one.verdict for one in (await receipt).verdicts] == ["applied"]
