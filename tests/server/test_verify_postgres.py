@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from server.audit.finding import Flaw
+from server.audit.finding import Flaw, Gravity
+from server.audit.walk import audit
 from server.blobs import Blobs
 from server.cli.verify import command
 from server.config import Config
@@ -189,6 +190,21 @@ def test_a_server_at_work_is_not_waited_for_and_nothing_is_changed(beside):
     with pytest.raises(CannotRead, match="read-only"):
         inspector._all("DELETE FROM log")
     inspector.close()
+
+
+def test_a_database_that_goes_away_meanwhile_is_told_and_not_taken_for_damage(beside):
+    folder, url = beside
+    found = []
+
+    def kill(part, done, total):
+        if part == "row":
+            with psycopg.connect(url, autocommit=True) as db:
+                others = "datname=current_database() AND pid<>pg_backend_pid()"
+                db.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+    with pytest.raises(psycopg.OperationalError):
+        audit(Config(folder, store=url), found.append, kill)
+    assert [one for one in found if one.gravity is not Gravity.NOTE] == []
 
 
 def trouble(folder, *options):

@@ -3,6 +3,7 @@
 import itertools
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,8 @@ from server.store.sqlite import SqliteDatabase
 CENTRE = "centre"
 STORES = ("sqlite", "postgres")
 WRITES = ("INSERT", "UPDATE", "DELETE")
-FULL = (sqlite3.OperationalError, DiskFull)
-"""What a store raises on a disk that has no more room."""
+FULL = (sqlite3.OperationalError, psycopg.OperationalError)
+"""What a store raises on a disk that has no more room, or to which the line is cut."""
 
 SERVER = "LINGDA_SIM_POSTGRES"
 """Names the server for the databases of this process and of those that it starts."""
@@ -31,6 +32,9 @@ RAM = Path("/dev/shm")
 
 UNHEARD_EVERY = 41
 """Of so many commits on PostgreSQL the answer to one is lost, and the connection with it."""
+
+CUT_EVERY = 3
+"""Of so many times that its disk would be full, the line breaks once before a commit instead."""
 
 Image = Any
 
@@ -44,13 +48,13 @@ class Database(Protocol):
 
 
 class Disk(Protocol):
-    """What outlives the process. `room` is after how many more writing statements it is full."""
+    """What outlives the process."""
 
-    room: int | None
-    filled: int
-    """How often something was refused because it was full."""
-    unheard: int
-    """How often a commit's answer was lost on its way to the process."""
+    told: Counter[str]
+    """What befell it: `disk_full`, and on PostgreSQL `answer_lost` and `line_cut`."""
+
+    def trouble(self, room: int | None) -> None:
+        """It is full after so many more writing statements; None when it has room."""
 
     def database(self, random: Callable[[int], bytes]) -> Database:
         """The centre's database as its process finds it, or makes it, at its start."""
@@ -75,15 +79,18 @@ def new_disk(store: str) -> Disk:
 class _Room:
     """Counts the statements that write, and has room for so many."""
 
-    room: int | None = None
-    filled = 0
-    unheard = 0
+    def __init__(self) -> None:
+        self.room: int | None = None
+        self.told: Counter[str] = Counter()
+
+    def trouble(self, room: int | None) -> None:
+        self.room = room
 
     def is_full_at(self, sql: str) -> bool:
         if self.room is None or not sql.startswith(WRITES):
             return False
         self.room -= 1
-        self.filled += self.room < 0
+        self.told["disk_full"] += self.room < 0
         return self.room < 0
 
 
@@ -102,6 +109,7 @@ class SqliteDisk(_Room):
     """A SQLite database in memory."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._db = self._connected()
 
     def _connected(self) -> _Connection:
@@ -138,6 +146,9 @@ class _Line:
     def execute(self, query: Any, *values: Any) -> Any:
         if self._disk.is_full_at(query):
             raise DiskFull("no space left on device")
+        if query == "COMMIT" and self._disk.is_cut():
+            self.own.close()
+            raise psycopg.OperationalError("the connection is lost")
         done = self.own.execute(query, *values)
         if query == "COMMIT" and self._disk.is_unheard():
             self.own.close()
@@ -174,7 +185,9 @@ class PostgresDisk(_Room):
     TABLES = ("head", "log", "scope", '"row"', "member", "pair", "side")
 
     def __init__(self) -> None:
+        super().__init__()
         self.commits = 0
+        self.cuts = False
         self.url, db = _IDLE.pop() if _IDLE else self._made()
         self._line = _Line(db, self)
         self.put_back(None)
@@ -197,10 +210,20 @@ class PostgresDisk(_Room):
             self._line = _Line(connect(self.url), self)
         return self._line
 
+    def trouble(self, room: int | None) -> None:
+        self.cuts = room is not None and room % CUT_EVERY == 0
+        self.room = None if self.cuts else room
+
+    def is_cut(self) -> bool:
+        """True before a commit that never reaches the server."""
+        self.told["line_cut"] += self.cuts
+        return self.cuts
+
     def is_unheard(self) -> bool:
+        """True after a commit that the process does not hear of."""
         self.commits += 1
         lost = self.commits % UNHEARD_EVERY == 0
-        self.unheard += lost
+        self.told["answer_lost"] += lost
         return lost
 
     def database(self, random: Callable[[int], bytes]) -> Database:

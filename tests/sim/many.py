@@ -70,7 +70,9 @@ class Report(Struct):
                 {"seed": one.seed, "promise": one.broken, "what": one.what} for one in self.broken
             ],
             "never": self.never(),
-            "faults": {name: self.faults[name] for name in FAULTS},
+            "faults": {
+                name: self.faults[name] for name in {**dict.fromkeys(FAULTS), **self.faults}
+            },
             "states": dict(sorted(self.states.items())),
             "seconds": round(self.seconds, 1),
         }

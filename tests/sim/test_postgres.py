@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server.store.postgres import PostgresDatabase
 from tests.sim.disk import CENTRE, FULL, at_server, new_disk, serving
 from tests.sim.many import COVERED_FROM_SEEDS
 from tests.sim.one import run_seed, stores_differ
@@ -35,12 +36,18 @@ def disk(server):
 def test_every_promise_holds_on_postgresql_in_a_world_of_bad_luck(server, seed):
     found = run_seed(seed, STEPS, "never", "postgres")
     assert (found.broken, found.what) == ("", "")
-    assert found.steps == STEPS and found.states["answer_lost"] > 0
+    assert found.steps == STEPS and found.faults["answer_lost"] > 0
 
 
 @pytest.mark.parametrize("seed", [5, 13, 31])
 def test_a_seed_ends_alike_on_both_databases(server, seed):
     assert stores_differ(seed, STEPS) == ""
+
+
+def test_a_commit_that_is_told_as_done_and_is_not_is_found_out(server, monkeypatch):
+    monkeypatch.setattr(PostgresDatabase, "_stands", lambda database, xact: True)
+    found = (run_seed(seed, STEPS, "never", "postgres") for seed in range(20))
+    assert next(one for one in found if one.broken).faults["line_cut"] > 0
 
 
 def test_an_image_of_a_disk_brings_back_all_that_was_on_it(disk):
@@ -61,11 +68,11 @@ def test_a_full_disk_keeps_nothing_of_a_transaction(disk):
         txn.put("code", "k", {})
         txn.put("code", "l", {})
 
-    disk.room = 1
+    disk.trouble(1)
     with pytest.raises(FULL):
         opened.write(work)
-    assert disk.filled == 1 and disk.image() == image
-    disk.room = None
+    assert disk.told == {"disk_full": 1} and disk.image() == image
+    disk.trouble(None)
     opened.write(work)
     assert disk.select("SELECT key FROM side WHERE centre=? ORDER BY key", CENTRE) == [
         ("k",),
@@ -82,7 +89,7 @@ def test_every_promise_holds_on_postgresql_in_many_worlds(tmp_path):
     subprocess.run([*command, "--json", str(report)], cwd=ROOT, check=False)
     told = json.loads(report.read_text(encoding="utf-8"))
     assert (told["seeds"], told["broken"], told["never"]) == (seeds, [], [])
-    assert told["states"]["answer_lost"] > seeds
+    assert told["faults"]["answer_lost"] > seeds and told["faults"]["line_cut"] > seeds / 10
 
 
 @pytest.mark.long("sim-postgres")

@@ -437,16 +437,15 @@ class World:
 
     def trouble(self, action: Action) -> Trouble:
         trouble = Trouble(action.get("crash"), action.get("after", False), action.get("gate"))
-        self.centre.disk.room = None if self.setup.get("roomy") else action.get("room")
+        self.centre.disk.trouble(None if self.setup.get("roomy") else action.get("room"))
         return trouble
 
     def after(self, trouble: Trouble) -> None:
         if trouble.crashed:
             self.faults[f"crash_{trouble.crashed}"] += 1
-        self.centre.disk.room = None
-        self.faults["disk_full"] += self.centre.disk.filled
-        self.states["answer_lost"] += self.centre.disk.unheard
-        self.centre.disk.filled = self.centre.disk.unheard = 0
+        self.centre.disk.trouble(None)
+        self.faults.update(self.centre.disk.told)
+        self.centre.disk.told.clear()
 
     def _restart(self, action: Action) -> str:
         """The process is stopped between requests and started again."""
