@@ -20,6 +20,7 @@ from server.app import UploadSweep
 from server.blobs import Blobs
 from server.errors import Fault
 from server.routes import blob as routes
+from server.together import Together
 from tests.sim.broken import Broken
 from tests.sim.centre import Crashed, Trouble
 from tests.sim.disk import CENTRE, FULL
@@ -175,6 +176,7 @@ class Photos:
         if self._app is None or self._app.state.engine is not engine:
             state = SimpleNamespace(engine=engine, blobs=self._blobs)
             state.upload_sweep = UploadSweep(engine, state.blobs)
+            state.blob_records = Together(engine.store)
             self._app = SimpleNamespace(state=state)
         assert centre.store is not None
         centre.store.trouble = trouble
