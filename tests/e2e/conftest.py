@@ -11,6 +11,17 @@ from tests.e2e.centre import LiveCentre
 from tests.e2e.hands import Desk, Operator, Phone, Tablet
 from tests.passwords import QUICK, checked_by
 
+DRIVERS_OWN = (
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding"),
+    *("ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints"),
+    *("NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch"),
+)
+"""What the driver leaves out of a browser: our list takes the place of its own."""
+
+SUGGESTING = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup")
+"""Pages behind each address bar, a fifth of all that the browser did. Nobody types there."""
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -19,6 +30,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join((*DRIVERS_OWN, *SUGGESTING))}",
 ]
 
 
