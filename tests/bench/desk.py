@@ -64,6 +64,11 @@ class Dispatcher:
         headers = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
         return request("POST", NEW, headers, urlencode(fields, doseq=True).encode())
 
+    def rest(self) -> None:
+        """Close the connection, as the centre does after a silence; what comes next opens one."""
+        if self._line:
+            self._line.close()
+
     async def issue(self, drafted: bytes) -> None:
         """Send it. BenchFailed when the order was not issued."""
         if self._line is None or not self._line.is_open:

@@ -77,6 +77,7 @@ async def loaded(made: Made, amount: Amount, seed: int) -> Outcome:
         await dispatcher.sign_in()
         async with crowd(at.port, hellos, beats=True) as ears:
             drafted = await dispatcher.draft(made.incident, sorted(made.targets))
+            dispatcher.rest()
 
             async def order(due: float) -> None:
                 sent.append(due)
