@@ -449,8 +449,8 @@ BUGS = (
         "a record names a photo before its bytes are there",
         "server.routes.blob",
         "    await asyncio.to_thread(blobs.finish, upload)\n"
-        "    await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))\n",
-        "    await request.app.state.engine.store.write(lambda txn: note_whole(txn, upload))\n"
+        "    await request.app.state.blob_records.write(lambda txn: note_whole(txn, upload))\n",
+        "    await request.app.state.blob_records.write(lambda txn: note_whole(txn, upload))\n"
         "    await asyncio.to_thread(blobs.finish, upload)\n",
     ),
     Bug(
