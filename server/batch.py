@@ -1,18 +1,19 @@
 """Group commit: what waits while a transaction runs goes into the next one, judged in order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from schema.codes import Code
-from schema.wire import Verdict
+from schema.wire import Pair, Verdict
 from server.blobs import note_photos
 from server.clock import Told, Watch
 from server.grants import note_person
 from server.held import drop_held, keep_held
 from server.lanes import note_clock
+from server.live import Moved
 from server.loading import load_known
 from server.machines import list_newest
 from server.node import b64url
@@ -25,7 +26,12 @@ from sync.known import Entry, Plan
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
 
-Moved = dict[tuple[str, int], int]
+
+class Done(Struct):
+    """What a commit came to: each pair's newest seq, and those that the centre itself moved."""
+
+    moved: Moved = {}
+    said: set[Pair] = set()
 
 
 class Job(Struct):
@@ -55,7 +61,9 @@ class _Waiting(Struct):
 class Batcher:
     """One writer of the log. A job's verdicts are durable when `run` returns them."""
 
-    def __init__(self, store: Store, clock: Watch, moved: Callable[[Moved], None]) -> None:
+    def __init__(
+        self, store: Store, clock: Watch, moved: Callable[[Moved, Collection[Pair]], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._moved = moved
@@ -107,17 +115,17 @@ class Batcher:
                 _fail(waiting, own)
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        def work(txn: Txn) -> tuple[Told, list[list[Verdict]], Moved]:
+        def work(txn: Txn) -> tuple[Told, list[list[Verdict]], Done]:
             now_ms = self._clock()  # Under the lock: who waited for it judges by no older time.
             from_now_on = note_clock(txn, self._clock.told, now_ms)
             return from_now_on, *_write(txn, [waiting.job for waiting in batch], now_ms)
 
-        self._clock.told, verdicts, moved = await self._store.write(work)
+        self._clock.told, verdicts, done = await self._store.write(work)
         for waiting, own in zip(batch, verdicts, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(own)
-        if moved:
-            self._moved(moved)
+        if done.moved:
+            self._moved(done.moved, done.said)
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:
@@ -125,14 +133,14 @@ def _fail(waiting: _Waiting, error: Exception) -> None:
         waiting.done.set_exception(error)
 
 
-def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]], Moved]:
+def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]], Done]:
     """One transaction: judge every job's arrivals in order, commit, note."""
     made = [job.make(txn) for job in jobs]
     arrivals = [arrival for checked in made for arrival in checked.arrivals]
     sessions = {key: one for checked in made for key, one in checked.sessions.items()}
     known = load_known(txn, arrivals, sessions, now_ms)
     plan = plan_push(known, arrivals, now_ms)
-    by_dot, moved = _store(txn, plan, now_ms)
+    by_dot, done = _store(txn, plan, now_ms)
     lost = {_named(one.verdict) for one in plan.kept if not _keep(txn, one, now_ms)}
     verdicts = _shared_out(made, [_with_seq(one, by_dot) for one in plan.verdicts])
     for job, own in zip(jobs, verdicts, strict=True):
@@ -140,7 +148,7 @@ def _write(txn: Txn, jobs: list[Job], now_ms: int) -> tuple[list[list[Verdict]],
             job.note(txn, own)
     if lost:
         verdicts = [[one for one in own if _named(one) not in lost] for own in verdicts]
-    return verdicts, moved
+    return verdicts, done
 
 
 def _named(verdict: Verdict) -> tuple[str, str, str | None]:
@@ -173,12 +181,12 @@ def keep_words(txn: Txn, shelf: Shelf, verdict: Verdict, raw: bytes, now_ms: int
     return True
 
 
-def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved]:
+def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Done]:
     """Commit the plan. Each dot's verdict with its seq, and the pairs that moved."""
     commits = [_commit_of(entry, now_ms) for entry in plan.entries]
     commits += [_commit_of(entry, now_ms, release=True) for entry in plan.released]
     by_dot: dict[str, Verdict] = {}
-    moved: Moved = {}
+    came = Done()
     for commit, done in zip(commits, txn.commit(commits), strict=True):
         verdict = replace(commit.entry.verdict, seq=done.seq)
         by_dot[verdict.dot] = verdict
@@ -190,9 +198,11 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Moved
             note_photos(txn, stored.row)
             note_person(txn, before, stored.row, now_ms)
         for pair in done.moved:
-            moved[pair] = done.seq
+            came.moved[pair] = done.seq
+        if commit.entry.arrival.trusted:
+            came.said |= done.moved
     prove(txn, by_dot)
-    return by_dot, moved
+    return by_dot, came
 
 
 def _commit_of(entry: Entry, now_ms: int, release: bool = False) -> Commit:

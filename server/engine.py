@@ -16,11 +16,11 @@ from server.config import Config
 from server.device import Device, WebUser
 from server.errors import Fault
 from server.fleet import DeviceSeen, Fleet, Mark, heard_since, tell_heard
-from server.follow import Follower, Moved
+from server.follow import Follower
 from server.ids import uuid7
 from server.indexes import make_indexes
 from server.lanes import Came, is_news, note_numbers, note_return
-from server.live import Hub
+from server.live import Hub, Moved
 from server.loading import session_of
 from server.node import NODE_SESSION, Node, Wish, load_node, mutations_of, note_key
 from server.numbers import numbered

@@ -161,10 +161,13 @@ class Fleet:
 
 def tell_heard(txn: Txn, process: str, told: dict[str, Heard], now_ms: int) -> None:
     """Keep what this process has heard, for the others; never an older word over a newer one."""
-    for replica, heard in told.items():
-        known = txn.get(HEARD, replica)
-        if known is None or known["process"] == process or not _is_later(known["seen"], heard.seen):
-            txn.put(HEARD, replica, msgspec.to_builtins(heard))
+    known = txn.get_each(HEARD, told)
+    later = {
+        replica: msgspec.to_builtins(heard)
+        for replica, heard in told.items()
+        if replica not in known or _stands_over(heard, known[replica], process)
+    }
+    txn.put_each(HEARD, later)
     if told:
         _note_news(txn, process, sorted(told), now_ms)
     txn.put(PROCESS, process, {"at": now_ms})
@@ -173,8 +176,11 @@ def tell_heard(txn: Txn, process: str, told: dict[str, Heard], now_ms: int) -> N
             txn.delete(PROCESS, name)
 
 
-def _is_later(known: Doc, seen: DeviceSeen) -> bool:
-    return (known["last_seen"] or 0) > (seen.last_seen or 0)
+def _stands_over(heard: Heard, known: Doc, process: str) -> bool:
+    """Whether it takes the place of what is known: of a process's own word, or an older one."""
+    return known["process"] == process or (heard.seen.last_seen or 0) >= (
+        known["seen"]["last_seen"] or 0
+    )
 
 
 def _note_news(txn: Txn, process: str, replicas: list[str], now_ms: int) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import structlog
 
 from server.clock import SharedClock
+from server.live import Moved
 from server.store.protocol import Head, Read, Store
 
 log = structlog.get_logger()
@@ -14,7 +15,6 @@ log = structlog.get_logger()
 POLL_S = 2.0
 """A commit of another process is known here after this long, were every hint of it lost."""
 
-Moved = dict[tuple[str, int], int]
 Looked = Callable[[Moved, bool], Awaitable[None]]
 """What is told after each look: what has moved, and whether the log is another one than before."""
 

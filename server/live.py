@@ -1,16 +1,20 @@
 """Pokes: after a commit, whoever listens to a scope learns that it moved. A hint, never data."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
-from schema.wire import Poke
+from schema.wire import Pair, Poke
 from server.clock import Clock
 from server.crier import Crier
+from server.pace import Pace
 from server.wire import encode
+
+Moved = dict[Pair, int]
+"""The newest seq of each (scope, lane) that moved."""
 
 
 @lru_cache(maxsize=1_024)
@@ -54,33 +58,16 @@ class Waiter(Listener):
         return self.taken()
 
 
-class Hub:
-    """The listeners of one process."""
+class Audience:
+    """Who listens, by scope."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._crier = Crier()
+    def __init__(self) -> None:
         self._to_all: set[Listener] = set()
         self._by_scope: dict[str, set[Listener]] = {}
-        self._moved: dict[tuple[str, int], int] = {}
-        self._moved_at: dict[tuple[str, int], int] = {}
 
     @contextmanager
-    def listen(self, scopes: Iterable[str] | None) -> Iterator[Waiter]:
-        """Listen to these scopes, or to all for None, until the block ends."""
-        waiter = Waiter(None if scopes is None else frozenset(scopes))
-        with self._listening(waiter):
-            yield waiter
-
-    @contextmanager
-    def told(self, scopes: Iterable[str], news: Callable[[], None]) -> Iterator[Listener]:
-        """The same, and `news` is called soon whenever a poke is pending."""
-        listener = Listener(frozenset(scopes), partial(self._crier.call, news))
-        with self._listening(listener):
-            yield listener
-
-    @contextmanager
-    def _listening(self, listener: Listener) -> Iterator[None]:
+    def with_one(self, listener: Listener) -> Iterator[None]:
+        """It listens until the block ends."""
         groups = [self._to_all]
         if listener.scopes is not None:
             groups = [self._by_scope.setdefault(scope, set()) for scope in listener.scopes]
@@ -95,17 +82,61 @@ class Hub:
                 if not self._by_scope.get(scope):
                     self._by_scope.pop(scope, None)
 
-    def publish(self, moved: dict[tuple[str, int], int]) -> None:
-        """Tell everyone that each (scope, lane) now stands at this seq, if that is news."""
-        for (scope, lane), seq in moved.items():
-            if seq <= self._moved.get((scope, lane), 0):
-                continue
-            poke = Poke(scope, lane, seq, self._moved.get((scope, lane), 0))
-            self._moved[scope, lane] = seq
-            self._moved_at[scope, lane] = self._clock()
-            for group in (self._by_scope.get(scope, ()), self._to_all):
+    def hears_of(self, scope: str) -> bool:
+        """Whether anybody listens to it."""
+        return bool(self._to_all) or scope in self._by_scope
+
+    def offer(self, pokes: Iterable[Poke]) -> None:
+        """Everybody who listens to their scopes has them pending."""
+        for poke in pokes:
+            for group in (self._by_scope.get(poke.scope, ()), self._to_all):
                 for listener in group:
                     listener.offer(poke)
+
+
+class Hub:
+    """The listeners of one process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._crier = Crier()
+        self._waiters = Audience()
+        self._devices = Audience()
+        self._pace = Pace(self._devices.offer)
+        self._moved: dict[tuple[str, int], int] = {}
+        self._moved_at: dict[tuple[str, int], int] = {}
+
+    @contextmanager
+    def listen(self, scopes: Iterable[str] | None) -> Iterator[Waiter]:
+        """Listen to these scopes, or to all for None, until the block ends."""
+        waiter = Waiter(None if scopes is None else frozenset(scopes))
+        with self._waiters.with_one(waiter):
+            yield waiter
+
+    @contextmanager
+    def told(self, scopes: Iterable[str], news: Callable[[], None]) -> Iterator[Listener]:
+        """One of many, for whom `news` is called when a poke is pending: see `Pace`."""
+        listener = Listener(frozenset(scopes), partial(self._crier.call, news))
+        with self._devices.with_one(listener):
+            yield listener
+
+    def publish(self, moved: Moved, said: Collection[Pair] = ()) -> None:
+        """Tell everyone that each (scope, lane) now stands at this seq, if that is news.
+
+        `said` are those that moved by a word of the centre's own.
+        """
+        news: dict[str, list[Poke]] = {}
+        for pair, seq in moved.items():
+            before = self._moved.get(pair, 0)
+            if seq > before:
+                self._moved[pair] = seq
+                self._moved_at[pair] = self._clock()
+                news.setdefault(pair[0], []).append(Poke(*pair, seq, before))
+        at_once = {scope for scope, _ in said}
+        for scope, pokes in news.items():
+            self._waiters.offer(pokes)
+            if self._devices.hears_of(scope):
+                self._pace.tell(scope, pokes, scope in at_once)
 
     def forget(self) -> None:
         """The log is another one: nothing that moved in the old one counts in it."""

@@ -1,7 +1,7 @@
 """What a transaction is on any database: what it has read of small things, it remembers."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -65,11 +65,14 @@ class BaseTxn(Txn):
         return {key: doc_of(kind, *record) for key, record in records if record}
 
     def put(self, kind: str, key: str, doc: Doc) -> None:
-        key, text = spelled(key), msgspec.json.encode(doc)
-        record = key, text, side_crc(kind, key, text)
-        self._write_record(kind, record)
-        self._make_room()
-        self._records[kind, key] = record
+        self.put_each(kind, {key: doc})
+
+    def put_each(self, kind: str, docs: Mapping[str, Doc]) -> None:
+        records = [_record(kind, spelled(key), doc) for key, doc in docs.items()]
+        if records:
+            self._write_records(kind, records)
+            self._make_room()
+            self._records |= {(kind, record[0]): record for record in records}
 
     def delete(self, kind: str, key: str) -> None:
         key = spelled(key)
@@ -104,10 +107,15 @@ class BaseTxn(Txn):
         """Those of these that there are."""
 
     @abstractmethod
-    def _write_record(self, kind: str, record: Record) -> None: ...
+    def _write_records(self, kind: str, records: Sequence[Record]) -> None: ...
 
     @abstractmethod
     def _delete_record(self, kind: str, key: str) -> None: ...
+
+
+def _record(kind: str, key: str, doc: Doc) -> Record:
+    text = msgspec.json.encode(doc)
+    return key, text, side_crc(kind, key, text)
 
 
 def spelled(key: str) -> str:

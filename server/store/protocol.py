@@ -5,7 +5,7 @@ begins; what it did is durable when `write` returns, or nothing of it is there. 
 PostgreSQL sign the contract suite in `tests/store/`.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -210,6 +210,9 @@ class Txn(Read, Protocol):
         """
 
     def put(self, kind: str, key: str, doc: Doc) -> None: ...
+
+    def put_each(self, kind: str, docs: Mapping[str, Doc]) -> None:
+        """Keep all of these records, by key."""
 
     def delete(self, kind: str, key: str) -> None: ...
 

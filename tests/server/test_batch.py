@@ -62,7 +62,7 @@ class Busy:
 async def test_who_waited_for_the_lock_judges_by_the_time_at_which_it_was_given(store):
     """Else a batch of another process, written meanwhile, would seem to be of a later time."""
     time = Time()
-    batcher = Batcher(Busy(store, time), Watch(time), lambda moved: None)
+    batcher = Batcher(Busy(store, time), Watch(time), lambda moved, said: None)
     await batcher.run(job(1))
     [unit_row] = await store.read(lambda txn: txn.children("unit", None))
     assert unit_row.row.arrived == time.now == NOW + WAITED_MS
@@ -71,7 +71,7 @@ async def test_who_waited_for_the_lock_judges_by_the_time_at_which_it_was_given(
 
 async def test_what_waits_together_shares_a_transaction_and_keeps_its_order(store):
     counting = Counting(store)
-    batcher = Batcher(counting, Watch(lambda: NOW), lambda moved: None)
+    batcher = Batcher(counting, Watch(lambda: NOW), lambda moved, said: None)
     verdicts = await asyncio.gather(*(batcher.run(job(n)) for n in range(1, 21)))
     assert [one[0].seq for one in verdicts] == list(range(1, 21))
     assert counting.writes <= 2
@@ -81,7 +81,7 @@ async def test_a_failed_commit_is_tried_one_by_one_and_only_the_culprit_is_told(
     def fails(txn, verdicts):
         raise sqlite3.OperationalError("disk full")
 
-    batcher = Batcher(store, Watch(lambda: NOW), lambda moved: None)
+    batcher = Batcher(store, Watch(lambda: NOW), lambda moved, said: None)
     results = await asyncio.gather(
         batcher.run(job(1)), batcher.run(job(2, fails)), batcher.run(job(3)), return_exceptions=True
     )
@@ -92,21 +92,21 @@ async def test_a_failed_commit_is_tried_one_by_one_and_only_the_culprit_is_told(
 
 
 async def test_pokes_follow_the_commit_and_name_what_moved(store):
-    moved = []
-    batcher = Batcher(store, Watch(lambda: NOW), moved.append)
+    told = []
+    batcher = Batcher(store, Watch(lambda: NOW), lambda *done: told.append(done))
     await batcher.run(job(1))
-    assert moved == [{("directory", 2): 1}]
+    assert told == [({("directory", 2): 1}, {("directory", 2)})], "it was the node's own word"
 
 
 async def test_a_mutation_twice_in_one_batch_is_applied_once(store):
-    batcher = Batcher(store, Watch(lambda: NOW), lambda moved: None)
+    batcher = Batcher(store, Watch(lambda: NOW), lambda moved, said: None)
     first, second = await asyncio.gather(batcher.run(job(1)), batcher.run(job(1)))
     assert (first[0].seq, first[0].repeat) == (1, False)
     assert (second[0].seq, second[0].repeat) == (1, True)
 
 
 async def test_what_was_refused_is_in_the_log_with_its_words(store):
-    batcher = Batcher(store, Watch(lambda: NOW), lambda moved: None)
+    batcher = Batcher(store, Watch(lambda: NOW), lambda moved, said: None)
     await batcher.run(job(1))
     again = arrival("admin", 2, 2, "register.load", unit(1).mutation.changes[0])
     people = {("admin", "admin"): PEOPLE["admin"]}

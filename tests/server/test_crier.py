@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 
 from server.crier import TOLD_AT_ONCE, Crier, begin
-from server.live import Hub
 
 
 async def turns(count=3):
@@ -126,14 +125,3 @@ async def test_an_error_before_the_first_wait_is_raised_where_it_began():
 
     with pytest.raises(OSError, match="at once"):
         begin(work())
-
-
-async def test_news_is_told_soon_after_a_commit_and_no_more_after_the_end():
-    hub, told = Hub(lambda: 1), []
-    with hub.told(["unit/u1"], lambda: told.append(listener.taken())) as listener:
-        hub.publish({("unit/u1", 1): 4, ("unit/u1", 0): 4, ("unit/u2", 0): 4})
-        await turns()
-        assert [[(one.lane, one.seq) for one in pokes] for pokes in told] == [[(0, 4), (1, 4)]]
-    hub.publish({("unit/u1", 0): 5})
-    await turns()
-    assert len(told) == 1

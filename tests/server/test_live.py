@@ -102,7 +102,7 @@ async def test_nobody_hears_of_a_scope_after_the_last_listener_to_it_has_gone():
     with hub.listen(["unit/u1"]) as third:
         hub.publish({("unit/u1", 0): 2})
         assert [poke.seq for poke in await third.take()] == [2]
-    assert hub._by_scope == {}
+    assert not hub._waiters.hears_of("unit/u1") and not hub._waiters.hears_of("directory")
 
 
 class Line:
@@ -132,7 +132,7 @@ async def test_a_slow_line_keeps_nobody_waiting_and_is_told_the_newest_in_the_en
             listener = stack.enter_context(hub.told(["unit/u1"], speaker.news))
             stack.enter_context(speaker.telling(listener))
         for seq in (5, 6, 7):
-            hub.publish({("unit/u1", 0): seq})
+            hub.publish({("unit/u1", 0): seq}, {("unit/u1", 0)})
             await turns()
         assert (slow.said, quick.said) == ([], [5, 6, 7])
         slow.takes.set()

@@ -256,12 +256,12 @@ class PostgresTxn(BaseTxn):
         found: int = self._one(f"SELECT count(*) FROM side WHERE {_BEGINS}", *self._bounds(span))[0]
         return found
 
-    def _write_record(self, kind: str, record: Record) -> None:
-        key, text, crc = record
-        self._do(
-            "INSERT INTO side (centre, kind, key, doc, crc) VALUES (%s, %s, %s, %s, %s)"
-            " ON CONFLICT (centre, kind, key) DO UPDATE SET doc=excluded.doc, crc=excluded.crc",
-            *(self._centre, kind, key, text.decode(), crc),
+    def _write_records(self, kind: str, records: Sequence[Record]) -> None:
+        self._insert(
+            "side (centre, kind, key, doc, crc)",
+            "text text text bigint",
+            [(kind, key, text.decode(), crc) for key, text, crc in records],
+            "ON CONFLICT (centre, kind, key) DO UPDATE SET doc=excluded.doc, crc=excluded.crc",
         )
 
     def _delete_record(self, kind: str, key: str) -> None:

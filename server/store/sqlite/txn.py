@@ -248,12 +248,11 @@ class SqliteTxn(BaseTxn):
         found: int = self._db.execute(query, self._bounds(span)).fetchone()[0]
         return found
 
-    def _write_record(self, kind: str, record: Record) -> None:
-        key, text, crc = record
-        self._db.execute(
+    def _write_records(self, kind: str, records: Sequence[Record]) -> None:
+        self._db.executemany(
             "INSERT OR REPLACE INTO side (centre, kind, key, doc, crc)"
             " VALUES (?, ?, ?, CAST(? AS TEXT), ?)",
-            (self._centre, kind, key, text, crc),
+            [(self._centre, kind, *record) for record in records],
         )
 
     def _delete_record(self, kind: str, key: str) -> None:
