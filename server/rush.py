@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from schema.wire import SyncRequest
 
-RECEIPTS_AT_ONCE = 16
+RECEIPTS_AT_ONCE = 32
 """So many are worked on together: enough for a commit to be worth it, and soon done."""
 
 _RECEIPT = b'"step":"received"'
