@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from schema.wire import Pair, Poke
 from server.clock import Clock
-from server.crier import Crier
+from server.crier import Crier, Prepare
 from server.pace import Pace
 from server.wire import encode
 
@@ -114,7 +114,7 @@ class Hub:
             yield waiter
 
     @contextmanager
-    def told(self, scopes: Iterable[str], news: Callable[[], None]) -> Iterator[Listener]:
+    def told(self, scopes: Iterable[str], news: Prepare) -> Iterator[Listener]:
         """One of many, for whom `news` is called when a poke is pending: see `Pace`."""
         listener = Listener(frozenset(scopes), partial(self._crier.call, news))
         with self._devices.with_one(listener):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import msgspec
 import structlog
@@ -12,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.wire import Cursors
 from server.accounts import check_origin, device_of
-from server.crier import begin
+from server.crier import Say, begin
 from server.device import Device
 from server.errors import Fault
 from server.guests import Guest
@@ -122,7 +123,8 @@ class Speaker:
     def telling(self, listener: Listener) -> Iterator[None]:
         """Say all that is pending, and what comes until the block ends."""
         self._listener = listener
-        self.news()
+        if say := self.news():
+            say()
         try:
             yield
         finally:
@@ -130,23 +132,32 @@ class Speaker:
             if self._slow:
                 self._slow.cancel()
 
-    def news(self) -> None:
-        """Something is pending: it is said at once, or once the line takes more."""
-        if self._listener and (self._slow is None or self._slow.done()):
-            self._slow = begin(self._speak(self._listener))
+    def news(self) -> Say | None:
+        """Something is pending: what says it now; None while the line takes no more."""
+        if self._listener is None or (self._slow and not self._slow.done()):
+            return None
+        return partial(self._say, self._listener, _frames(self._listener))
 
-    async def _speak(self, listener: Listener) -> None:
+    def _say(self, listener: Listener, frames: list[str]) -> None:
+        self._slow = begin(self._speak(listener, frames))
+
+    async def _speak(self, listener: Listener, frames: list[str]) -> None:
+        """Say these, and what has become pending meanwhile."""
+        guests = self._socket.app.state.guests
         try:
-            while pokes := listener.taken():
-                if not await self._socket.app.state.guests.may_stay(self._guest, lately=True):
-                    return
-                for poke in pokes:
-                    await self._socket.send_text(frame_of(poke))
+            while frames and await guests.may_stay(self._guest, lately=True):
+                for frame in frames:
+                    await self._socket.send_text(frame)
+                frames = _frames(listener)
         except GONE:
             pass  # Who receives sees it.
         except Exception as error:
             log.error("live", why=repr(error))
             self._guest.unwelcome.set()
+
+
+def _frames(listener: Listener) -> list[str]:
+    return [frame_of(poke) for poke in listener.taken()]
 
 
 async def _receive(socket: WebSocket, guest: Guest) -> None:

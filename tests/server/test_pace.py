@@ -1,6 +1,7 @@
 """A scope whose devices say much is told now and then; what the centre says, at once."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_a_scope_that_was_silent_waits_for_nothing_and_for_no_other_scope(tell, 
 
 async def test_one_commit_is_told_as_one_whatever_it_moved():
     hub, told = Hub(lambda: 1), []
-    with hub.told(["unit/u1"], lambda: told.append(device.taken())) as device:
+    with hub.told(["unit/u1"], lambda: partial(told.append, device.taken())) as device:
         hub.publish({("unit/u1", 3): 4, ("unit/u1", 0): 4, ("unit/u2", 0): 4})
         await asyncio.sleep(0)
     assert [[one.lane for one in pokes] for pokes in told] == [[0, 3]]
@@ -84,7 +85,7 @@ async def test_the_desk_hears_at_once_of_what_devices_are_told_later():
     hub, told = Hub(lambda: 1), []
     with (
         hub.listen(["unit/u1"]) as desk,
-        hub.told(["unit/u1"], lambda: told.extend(device.taken())) as device,
+        hub.told(["unit/u1"], lambda: partial(told.extend, device.taken())) as device,
     ):
         for seq in (5, 6):
             hub.publish({("unit/u1", 0): seq})
