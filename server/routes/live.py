@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.wire import Cursors
@@ -16,7 +17,7 @@ from server.accounts import check_origin, device_of
 from server.crier import Say, begin
 from server.device import Device
 from server.errors import Fault
-from server.guests import Guest
+from server.guests import Guest, Guests
 from server.live import Listener, frame_of
 from server.wire import encode
 
@@ -52,25 +53,29 @@ class Standing(Struct):
     scopes: Cursors
 
 
-async def live(socket: WebSocket) -> None:
-    """Accept, prove, greet, then poke until either side goes. Answers `ping` with `pong`."""
-    await socket.accept()
-    try:
-        await _serve(socket)
-    except (Unwelcome, TimeoutError) as end:
-        with suppress(*GONE):
-            await socket.close(end.code if isinstance(end, Unwelcome) else CLOSE_POLICY)
-    except WebSocketDisconnect:
-        pass  # It went before it said who it is.
+class Live:
+    """An application of its own: what thousands are told passes through no wrapper of a route."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Accept, prove, greet, then poke until either side goes. Answers `ping` with `pong`."""
+        socket = WebSocket(scope, receive, send)
+        await socket.accept()
+        try:
+            await _serve(socket, send)
+        except (Unwelcome, TimeoutError) as end:
+            with suppress(*GONE):
+                await socket.close(end.code if isinstance(end, Unwelcome) else CLOSE_POLICY)
+        except WebSocketDisconnect:
+            pass  # It went before it said who it is.
 
 
-async def _serve(socket: WebSocket) -> None:
+async def _serve(socket: WebSocket, send: Send) -> None:
     engine, guests = socket.app.state.engine, socket.app.state.guests
     device, token = await _device(socket)
     engine.joined(device, 1)
     try:
         with guests.staying(device, token) as guest:
-            speaker = Speaker(socket, guest)
+            speaker = Speaker(send, guests, guest)
             with engine.hub.told(device.scopes, speaker.news) as listener:
                 standing = Standing({scope: engine.hub.stands(scope) for scope in device.scopes})
                 with suppress(*GONE):
@@ -113,8 +118,9 @@ async def _text(socket: WebSocket) -> str:
 class Speaker:
     """Says what moved to one device. A slow line holds up nobody else."""
 
-    def __init__(self, socket: WebSocket, guest: Guest) -> None:
-        self._socket = socket
+    def __init__(self, send: Send, guests: Guests, guest: Guest) -> None:
+        self._send = send
+        self._guests = guests
         self._guest = guest
         self._listener: Listener | None = None
         self._slow: asyncio.Task[None] | None = None
@@ -143,11 +149,10 @@ class Speaker:
 
     async def _speak(self, listener: Listener, frames: list[str]) -> None:
         """Say these, and what has become pending meanwhile."""
-        guests = self._socket.app.state.guests
         try:
-            while frames and await guests.may_stay(self._guest, lately=True):
+            while frames and await self._guests.may_stay(self._guest, lately=True):
                 for frame in frames:
-                    await self._socket.send_text(frame)
+                    await self._send({"type": "websocket.send", "text": frame})
                 frames = _frames(listener)
         except GONE:
             pass  # Who receives sees it.
@@ -187,4 +192,4 @@ async def until_either(*works: Coroutine[None, None, None]) -> None:
             raise one
 
 
-routes = [WebSocketRoute("/v1/live", live)]
+routes = [WebSocketRoute("/v1/live", Live())]

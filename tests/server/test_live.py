@@ -108,13 +108,12 @@ async def test_nobody_hears_of_a_scope_after_the_last_listener_to_it_has_gone():
 class Line:
     """A line that takes nothing until it is told to."""
 
-    def __init__(self, guests):
-        self.app, self.state, self.guests = self, self, guests
+    def __init__(self):
         self.takes, self.said = asyncio.Event(), []
 
-    async def send_text(self, text):
+    async def send(self, message):
         await self.takes.wait()
-        self.said.append(json.loads(text)["seq"])
+        self.said.append(json.loads(message["text"])["seq"])
 
 
 class Welcoming:
@@ -124,11 +123,11 @@ class Welcoming:
 
 async def test_a_slow_line_keeps_nobody_waiting_and_is_told_the_newest_in_the_end():
     hub = Hub(lambda: 1)
-    slow, quick = Line(Welcoming()), Line(Welcoming())
+    slow, quick = Line(), Line()
     quick.takes.set()
     with ExitStack() as stack:
         for line in (slow, quick):
-            speaker = Speaker(line, None)
+            speaker = Speaker(line.send, Welcoming(), None)
             listener = stack.enter_context(hub.told(["unit/u1"], speaker.news))
             stack.enter_context(speaker.telling(listener))
         for seq in (5, 6, 7):
@@ -141,9 +140,9 @@ async def test_a_slow_line_keeps_nobody_waiting_and_is_told_the_newest_in_the_en
 
 
 async def test_what_moved_before_a_device_was_greeted_is_said_after_it():
-    hub, line = Hub(lambda: 1), Line(Welcoming())
+    hub, line = Hub(lambda: 1), Line()
     line.takes.set()
-    speaker = Speaker(line, None)
+    speaker = Speaker(line.send, Welcoming(), None)
     with hub.told(["unit/u1"], speaker.news) as listener:
         hub.publish({("unit/u1", 0): 5})
         await turns()
