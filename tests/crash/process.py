@@ -12,6 +12,9 @@ from server.serving import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)/desk")
+READY = b"Ctrl-C"
+"""Stands in the line that says that every address answers; what comes before may still fail."""
+
 STARTED_S = 120
 
 
@@ -60,6 +63,7 @@ class Server:
             async for line in self.process.stdout:
                 if found := ADDRESS.search(line):
                     self.port = int(found[1])
+                if READY in line:
                     self.up.set()
                     return
         raise AssertionError(f"it does not serve: {self.log.read_text()[-4000:]}")

@@ -8,7 +8,7 @@ from server.cli.spoken import EXIT_TROUBLE
 from server.config import Config
 from server.data_folder import SETTINGS
 from tests.crash.disk import BROKEN, FULL, SYNCS, WRITES, Disk, needs_recorder
-from tests.crash.process import ADDRESS, Server
+from tests.crash.process import READY, Server
 
 CALLS = (1, 3, 6, 14, 40)
 NODE_KEY = Config(data=Path()).node_key.name
@@ -40,7 +40,7 @@ async def _tried(server: Server) -> tuple[int | None, str]:
     await server.spawn()
     try:
         async for line in server.process.stdout:
-            if ADDRESS.search(line):
+            if READY in line:
                 return None, server.log.read_text()
         return await server.process.wait(), server.log.read_text()
     finally:

@@ -71,7 +71,7 @@ class Report(Struct):
             ],
             "never": self.never(),
             "faults": {
-                name: self.faults[name] for name in {**dict.fromkeys(FAULTS), **self.faults}
+                name: self.faults[name] for name in {**dict.fromkeys(FAULTS), **+self.faults}
             },
             "states": dict(sorted(self.states.items())),
             "seconds": round(self.seconds, 1),

@@ -249,11 +249,12 @@ class SqliteTxn(BaseTxn):
         return found
 
     def _write_records(self, kind: str, records: Sequence[Record]) -> None:
-        self._db.executemany(
+        query = (
             "INSERT OR REPLACE INTO side (centre, kind, key, doc, crc)"
-            " VALUES (?, ?, ?, CAST(? AS TEXT), ?)",
-            [(self._centre, kind, *record) for record in records],
+            " VALUES (?, ?, ?, CAST(? AS TEXT), ?)"
         )
+        for record in records:
+            self._db.execute(query, (self._centre, kind, *record))
 
     def _delete_record(self, kind: str, key: str) -> None:
         self._db.execute(
