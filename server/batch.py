@@ -22,16 +22,16 @@ from server.store.protocol import Commit, Store, Txn
 from server.verify import Checked
 from server.waiting import CONFLICTS, LOST, QUARANTINE, WORDS, list_beside, list_rows, prove
 from sync.filings import ORDERS
-from sync.known import Entry, Plan
+from sync.known import Arrival, Entry, Plan
 from sync.push import held_by, plan_push
 from sync.scope import Member, memberships
 
 
 class Done(Struct):
-    """What a commit came to: each pair's newest seq, and those that the centre itself moved."""
+    """What a commit came to: each pair's newest seq, and those of which devices hear at once."""
 
     moved: Moved = {}
-    said: set[Pair] = set()
+    urgent: set[Pair] = set()
 
 
 class Job(Struct):
@@ -45,6 +45,9 @@ class Job(Struct):
     urgent: bool = False
     size: int = 1
 
+
+STEP = "target.step"
+"""How far an order got: it comes from every device that has the order."""
 
 MUTATIONS_PER_COMMIT_MAX = 400
 """What waits behind a commit of this many is taken by the next one: no commit holds long."""
@@ -125,7 +128,7 @@ class Batcher:
             if not waiting.done.done():
                 waiting.done.set_result(own)
         if done.moved:
-            self._moved(done.moved, done.said)
+            self._moved(done.moved, done.urgent)
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:
@@ -199,10 +202,16 @@ def _store(txn: Txn, plan: Plan, now_ms: int) -> tuple[dict[str, Verdict], Done]
             note_person(txn, before, stored.row, now_ms)
         for pair in done.moved:
             came.moved[pair] = done.seq
-        if commit.entry.arrival.trusted:
-            came.said |= done.moved
+        if _is_told_at_once(commit.entry.arrival):
+            came.urgent |= done.moved
     prove(txn, by_dot)
     return by_dot, came
+
+
+def _is_told_at_once(arrival: Arrival) -> bool:
+    """The centre's own words, and calls for help and whatever else is urgent but a mere step."""
+    m = arrival.mutation
+    return arrival.trusted or (m.lane == 0 and m.intent != STEP)
 
 
 def _commit_of(entry: Entry, now_ms: int, release: bool = False) -> Commit:

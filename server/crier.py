@@ -48,10 +48,10 @@ class Crier:
 
 
 def _safely(work: Callable[[], T]) -> T | None:
-    """What it comes to; one that fails keeps nobody from the others."""
+    """What it comes to; one that fails, or was cancelled on its line, keeps nobody waiting."""
     try:
         return work()
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         log.error("crier", why=repr(error))
         return None
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from schema.codes import Code
 from schema.versions import DAY_MS, GONE_MS, MINUTE_MS, PROTOCOL_VERSION
 from schema.wire import Change, SyncReply, SyncRequest, Verdict
+from server.accounts.enrolment import device_now
 from server.batch import Batcher, Job, keep_words
 from server.clock import Clock, SharedClock, Watch
 from server.config import Config
@@ -29,7 +30,7 @@ from server.pull import NEWEST_CLIENT, Puller
 from server.rush import Rush
 from server.shelves import unproven_shelf
 from server.snapshots import FolderShelf, Snapshots
-from server.store.protocol import Head, Store, Txn
+from server.store.protocol import Head, Read, Store, Txn
 from server.verify import SYSTEM, SYSTEM_ACTOR, Checked, chained, received
 from sync.outbox import FINAL
 from sync.rows import base_of
@@ -111,7 +112,7 @@ class Engine:
         """Tell who listens here what others committed, and exchange with them who was heard."""
         if is_anew:
             self.hub.forget()
-        self.hub.publish(moved)
+        self.hub.publish(moved, {pair for pair in moved if pair[1] == 0})  # It may be an order.
         now = self.clock()
         if abs(now - self._exchanged_ms) < EXCHANGED_MS:
             return
@@ -178,12 +179,20 @@ class Engine:
         return replace(reply, verdicts=verdicts, missing=missing)
 
     async def _pull(self, device: Device, request: SyncRequest, now: int) -> SyncReply:
-        """The pull half; on the spot where there is nothing to be read."""
-        if not self.store.shared:
-            brief = await self.store.look(lambda txn: self._puller.brief(txn, device, request, now))
-            if brief:
-                return brief
-        return await self.store.read(lambda txn: self._puller.reply(txn, device, request, now))
+        """The pull half; on the spot where there is nothing to be read.
+
+        Whoever waited for a turn or a commit may have been revoked meanwhile: it is asked again.
+        """
+
+        def brief(txn: Read) -> SyncReply | None:
+            return self._puller.brief(txn, device_now(txn, device), request, now)
+
+        def whole(txn: Read) -> SyncReply:
+            return self._puller.reply(txn, device_now(txn, device), request, now)
+
+        if not self.store.shared and (told := await self.store.look(brief)):
+            return told
+        return await self.store.read(whole)
 
     async def _note_return(self, replica: str, until: int, waiting: int) -> None:
         now = self.clock()

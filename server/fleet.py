@@ -31,6 +31,7 @@ class DeviceSeen(Struct):
     app: str = ""
 
 
+LANE_NAMES = tuple(map(str, LANES))
 COUNT_MAX = 1_000_000
 APP_CHARS_MAX = 40
 
@@ -100,9 +101,9 @@ class Fleet:
         one.offset_ms = now_ms - (_time(request.clock) or now_ms)
         one.app = request.app[:APP_CHARS_MAX]
         self._cursors[device.replica] = {
-            scope: lanes
+            scope: {lane: lanes[lane] for lane in LANE_NAMES if lane in lanes}
             for scope, lanes in request.cursors.items()
-            if scope in device.scopes and len(lanes) <= len(LANES)
+            if scope in device.scopes
         }
 
     def connected(self, device: Device, delta: int, now_ms: int) -> None:

@@ -33,6 +33,9 @@ class Guest:
         self.unwelcome = asyncio.Event()
         """Set once it is revoked, or was granted other scopes than it listens to."""
 
+        self.failed = False
+        """That it must go is no fault of its own."""
+
     def found(self, device: Device | None, now_ms: int) -> None:
         """Note what was looked up."""
         self.checked_ms = now_ms

@@ -120,10 +120,10 @@ class Hub:
         with self._devices.with_one(listener):
             yield listener
 
-    def publish(self, moved: Moved, said: Collection[Pair] = ()) -> None:
+    def publish(self, moved: Moved, urgent: Collection[Pair] = ()) -> None:
         """Tell everyone that each (scope, lane) now stands at this seq, if that is news.
 
-        `said` are those that moved by a word of the centre's own.
+        Devices hear of the `urgent` ones at once, of others as `Pace` has it.
         """
         news: dict[str, list[Poke]] = {}
         for pair, seq in moved.items():
@@ -132,7 +132,7 @@ class Hub:
                 self._moved[pair] = seq
                 self._moved_at[pair] = self._clock()
                 news.setdefault(pair[0], []).append(Poke(*pair, seq, before))
-        at_once = {scope for scope, _ in said}
+        at_once = {scope for scope, _ in urgent}
         for scope, pokes in news.items():
             self._waiters.offer(pokes)
             if self._devices.hears_of(scope):

@@ -9,7 +9,7 @@ from server.held import FLAGS, brought_by, overdue, waiting_for, waiting_of
 from server.lanes import told_twice
 from server.machines import is_listed, newest
 from server.node import NODE_SESSION, from_b64url
-from server.store.protocol import Doc, Read, Span
+from server.store.protocol import Doc, Read
 from server.verify import DOT, SYSTEM, SessionKey
 from sync.known import (
     Arrival,
@@ -32,13 +32,13 @@ def load_known(
     known = Known(dict(sessions), {}, {}, {}, centre=txn.head().centre)
     if not arrivals:
         return known
-    if txn.count("epoch", ""):
+    if txn.any_of("epoch"):
         known.node = (txn.get("node", "self") or {}).get("replica", "")
     sound = [one for one in arrivals if one.fault is None]
     known.logged = txn.logged({one.dot for one in arrivals})
     known.lanes = _lanes(txn, sound)
     known.twice = told_twice(txn)
-    if txn.some(Span("held", ""), 0, 1):
+    if txn.any_of("held"):
         replicas = {one.mutation.replica for one in arrivals}
         known.waiting = {replica: waiting_of(txn, replica) for replica in replicas}
     _read(txn, known, [one.mutation for one in sound])
@@ -55,7 +55,7 @@ def _all_held(txn: Read, arrivals: list[Arrival], now_ms: int) -> list[Held]:
     docs = overdue(txn, now_ms)
     found = {dot: held for dot, doc in docs.items() if (held := _held(txn, doc))}
     needs: set[str] = set()
-    if txn.some(Span("need", ""), 0, 1):
+    if txn.any_of("need"):
         needs = {need for one in arrivals for need in brought_by(one)}
     while needs:
         fresh = {

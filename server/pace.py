@@ -16,7 +16,7 @@ Say = Callable[[Iterable[Poke]], None]
 class Pace:
     """Says the first poke of a scope at once, and what follows it when a rest is over.
 
-    What the centre itself says breaks the rest: an order waits for nothing.
+    What is urgent breaks the rest: an order, or a call for help, waits for nothing.
     """
 
     def __init__(self, say: Say) -> None:

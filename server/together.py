@@ -11,6 +11,10 @@ from server.store.protocol import Store, Txn
 T = TypeVar("T")
 
 
+AT_ONCE = 50
+"""So many share a transaction: nothing else waits long for the lock."""
+
+
 class _Waiting(Struct):
     work: Callable[[Txn], Any]
     done: "asyncio.Future[Any]"
@@ -37,10 +41,15 @@ class Together:
 
     async def _drain(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, []
-            if not await self._written(batch) and len(batch) > 1:
-                for one in batch:
-                    await self._written([one])
+            batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            await self._write(batch)
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        """Where one of them fails, those before and those after it are written without it."""
+        if not await self._written(batch) and len(batch) > 1:
+            half = len(batch) // 2
+            await self._write(batch[:half])
+            await self._write(batch[half:])
 
     async def _written(self, batch: list[_Waiting]) -> bool:
         """Write these. False where they failed; a single one is told why."""

@@ -146,7 +146,7 @@ def dots_of(row: Doc) -> set[str]:
 
 def prove(txn: Txn, dots: Iterable[str]) -> None:
     """These came into the log: rows that nothing explained before may be explained now."""
-    if not txn.some(Span(_PROOF, ""), 0, 1):
+    if not txn.any_of(_PROOF):
         return
     for dot in dots:
         for line, found in txn.find(_PROOF, f"{dot} ").items():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schema.codes import Code
 from schema.scopes import DEVICE_KINDS
@@ -195,6 +196,16 @@ def _device(read: Read, token: str) -> Device | None:
     right = same(token, doc["token_hash"] if doc else NO_TOKEN)
     if doc is None or not right:
         return None
+    return _device_of(read, replica, doc)
+
+
+def device_now(read: Read, device: Device) -> Device:
+    """The same device as it is at this moment: it may have been revoked, or moved, since."""
+    doc = read.get("replica", device.replica)
+    return _device_of(read, device.replica, doc) if doc else replace(device, revoked=True)
+
+
+def _device_of(read: Read, replica: str, doc: Doc) -> Device:
     person = person_row(read, doc["actor"])
     return Device(
         replica,

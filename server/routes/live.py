@@ -28,7 +28,8 @@ HELLO_S = 10.0
 
 CLOSE_NO_TEXT = 1003
 CLOSE_POLICY = 1008
-GONE = (WebSocketDisconnect, RuntimeError)
+CLOSE_ERROR = 1011
+GONE = (WebSocketDisconnect, RuntimeError, OSError)
 """How it shows that the peer went while we spoke."""
 
 
@@ -158,6 +159,7 @@ class Speaker:
             pass  # Who receives sees it.
         except Exception as error:
             log.error("live", why=repr(error))
+            self._guest.failed = True
             self._guest.unwelcome.set()
 
 
@@ -175,7 +177,7 @@ async def _receive(socket: WebSocket, guest: Guest) -> None:
 
 async def _turned_away(guest: Guest) -> None:
     await guest.unwelcome.wait()
-    raise Unwelcome(CLOSE_POLICY)
+    raise Unwelcome(CLOSE_ERROR if guest.failed else CLOSE_POLICY)
 
 
 async def until_either(*works: Coroutine[None, None, None]) -> None:

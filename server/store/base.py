@@ -54,13 +54,13 @@ class BaseTxn(Txn):
         return self.get_each(kind, [key]).get(key)
 
     def get_each(self, kind: str, keys: Iterable[str]) -> dict[str, Doc]:
+        self._make_room()
         places = {key: (kind, spelled(key)) for key in keys}
         lacking = [place for place in places.values() if place not in self._records]
         if lacking:
-            self._make_room()
-            self._records |= dict.fromkeys(lacking)
-            for record in self._read_records(kind, [key for _, key in lacking]):
-                self._records[kind, record[0]] = record
+            found = self._read_records(kind, [key for _, key in lacking])
+            here = {(kind, record[0]): record for record in found}
+            self._records |= {place: here.get(place) for place in lacking}
         records = ((key, self._records.get(place)) for key, place in places.items())
         return {key: doc_of(kind, *record) for key, record in records if record}
 
@@ -77,6 +77,7 @@ class BaseTxn(Txn):
     def delete(self, kind: str, key: str) -> None:
         key = spelled(key)
         self._delete_record(kind, key)
+        self._make_room()
         self._records[kind, key] = None
 
     def _make_room(self) -> None:

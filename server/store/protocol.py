@@ -171,6 +171,9 @@ class Read(Protocol):
     def find_each(self, kind: str, prefixes: Iterable[str]) -> dict[str, Doc]:
         """All records of a kind whose key begins with any of these."""
 
+    def any_of(self, kind: str) -> bool:
+        """Whether there is a record of this kind, also if it is damaged."""
+
     def count(self, kind: str, prefix: str) -> int:
         """How many there are of them."""
 

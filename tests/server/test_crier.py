@@ -8,6 +8,10 @@ import pytest
 from server.crier import TOLD_AT_ONCE, Crier, begin
 
 
+def cancelled():
+    raise asyncio.CancelledError
+
+
 def says(told, word):
     return lambda: partial(told.append, word)
 
@@ -60,6 +64,7 @@ async def test_one_that_cannot_be_told_keeps_nobody_from_it():
     crier.call(lambda: 1 / 0)
     crier.call(lambda: lambda: 1 / 0)
     crier.call(lambda: None)
+    crier.call(lambda: cancelled)
     crier.call(says(told, "after"))
     await turns()
     assert told == ["after"]

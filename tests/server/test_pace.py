@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from schema.wire import Poke
+from schema.wire import Change, Poke
 from server import pace
 from server.live import Hub
 from server.pace import Pace
@@ -97,14 +97,19 @@ async def test_the_desk_hears_at_once_of_what_devices_are_told_later():
         assert [(one.prev, one.seq) for one in told] == [(0, 5), (5, 7)]
 
 
-async def test_an_order_is_the_centre_s_own_word_and_what_answers_it_is_not(tmp_path):
+async def test_an_order_and_a_call_for_help_are_urgent_and_a_step_is_not(tmp_path):
     async with small_centre(tmp_path) as world:
         phone, told = await world.device("phone", "phone"), []
-        world.engine._batcher._moved = lambda moved, said: told.append((set(moved), set(said)))
+        world.engine._batcher._moved = lambda moved, urgent: told.append((set(moved), set(urgent)))
         await world.order("u1")
-        assert all(moved == said for moved, said in told)
+        assert all(moved == urgent for moved, urgent in told)
         await phone.sync()
         told.clear()
         phone.step("signed")
         await phone.sync()
-        assert [said for _, said in told] == [set()] and ("unit/u1", 0) in told[0][0]
+        assert [urgent for _, urgent in told] == [set()] and ("unit/u1", 0) in told[0][0]
+        call = {"unit": "u1", "text": "示例", "at": world.time()}
+        phone.write("help.call", 0, Change("create", "help_call", "h1", call))
+        reply = await phone.sync()
+        assert [one.verdict for one in reply.verdicts] == ["applied"]
+        assert told[1][1] == told[1][0]

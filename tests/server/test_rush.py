@@ -3,10 +3,11 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import msgspec
 import pytest
 from msgspec import Raw
 
-from schema.wire import OutboxReport, Run, SyncRequest
+from schema.wire import OutboxReport, Run, SyncReply, SyncRequest
 from server.rush import RECEIPTS_AT_ONCE, Rush
 from sync.mutation import encode_mutation
 from tests.server.world import small_centre
@@ -63,11 +64,41 @@ async def test_a_centre_in_a_rush_of_receipts_takes_what_people_say_first(tmp_pa
         for one in (phone, tablet):
             await one.sync()
         async with AsyncExitStack() as others:
-            for _ in range(RECEIPTS_AT_ONCE):
-                await others.enter_async_context(world.engine.rush.turn(request("received")))
+            await take_all_turns(world, others)
             phone.step("received")
             receipt = asyncio.create_task(phone.sync())
             tablet.step("signed")
             assert [one.verdict for one in (await tablet.sync()).verdicts] == ["applied"]
             assert not receipt.done()
         assert [one.verdict for one in (await receipt).verdicts] == ["applied"]
+
+
+async def test_who_was_revoked_while_it_waited_for_its_turn_is_told_nothing_more(tmp_path):
+    async with small_centre(tmp_path) as world:
+        phone = await world.device("phone", "phone")
+        await world.order("u1")
+        await phone.sync()
+        async with AsyncExitStack() as others:
+            await take_all_turns(world, others)
+            phone.step("received")
+            receipt = asyncio.create_task(phone.post(phone.body()))
+            await asyncio.sleep(0)
+            await revoke(world, phone)
+            await world.order("u1", id="d2")
+            assert not receipt.done()
+        told = msgspec.json.decode((await receipt).content, type=SyncReply)
+        assert [one.verdict for one in told.verdicts] == ["quarantined"]
+        assert told.pages == [] and set(told.revoked) == set(phone.reply.scopes)
+
+
+async def take_all_turns(world, others):
+    for _ in range(RECEIPTS_AT_ONCE):
+        await others.enter_async_context(world.engine.rush.turn(request("received")))
+
+
+async def revoke(world, phone):
+    def work(txn):
+        doc = txn.get("replica", phone.reply.replica)
+        txn.put("replica", phone.reply.replica, {**doc, "revoked_at": world.time()})
+
+    await world.engine.store.write(work)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from server.store.sqlite import open_store
-from server.together import Together
+from server.together import AT_ONCE, Together
 from tests.server.test_blob import PHOTO, create, ready, send
 from tests.server.world import small_centre
 
@@ -17,6 +17,19 @@ async def store(tmp_path):
     opened = await open_store(tmp_path / "centre.db", "centre")
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def writes(store):
+    """Every transaction of the store."""
+    told, whole = [], store.write
+
+    def counted(work):
+        told.append(work)
+        return whole(work)
+
+    store.write = counted
+    return told
 
 
 def note(n):
@@ -64,6 +77,23 @@ async def test_one_that_fails_takes_no_other_along_and_leaves_nothing_of_itself(
     assert await kept(store) == ["1", "2"]
     await together.write(note(3))
     assert await kept(store) == ["1", "2", "3"]
+
+
+async def test_one_that_fails_costs_the_others_a_few_transactions_more_and_not_one_each(
+    store, writes
+):
+    together = Together(store)
+    turns = [note(n) for n in range(AT_ONCE)]
+    turns[AT_ONCE // 3] = full
+    await asyncio.gather(*(together.write(one) for one in turns), return_exceptions=True)
+    assert len(await kept(store)) == AT_ONCE - 1
+    assert len(writes) < AT_ONCE / 3
+
+
+async def test_no_transaction_is_shared_by_more_than_some(store, writes):
+    together = Together(store)
+    await asyncio.gather(*(together.write(note(n)) for n in range(2 * AT_ONCE + 1)))
+    assert len(writes) == 3 and len(await kept(store)) == 2 * AT_ONCE + 1
 
 
 async def test_whoever_goes_away_keeps_nobody_waiting(store):

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from schema.wire import Row, Verdict
+from server.store.base import REMEMBERED_MAX
 from server.store.postgres import open_postgres
 from server.store.protocol import Commit, Span, walk_kind
 from server.store.sqlite import open_store
@@ -444,6 +445,28 @@ async def test_a_transaction_that_read_a_record_sees_what_it_wrote_there_since(s
         return [*told[::2], txn.get("code", "a"), txn.find("code")]
 
     assert await store.write(work) == [None, {"is": 1}, None, {}]
+
+
+async def test_a_transaction_that_read_very_many_records_still_finds_each(store):
+    def work(txn):
+        txn.put_each("code", {f"k{n}": {"is": n} for n in range(REMEMBERED_MAX + 9)})
+        txn.get_each("code", [f"k{n}" for n in range(REMEMBERED_MAX)])
+        txn.get("code", "nobody")
+        return txn.get_each("code", ["k0", f"k{REMEMBERED_MAX + 8}", "nobody"])
+
+    found = await store.write(work)
+    assert found == {"k0": {"is": 0}, f"k{REMEMBERED_MAX + 8}": {"is": REMEMBERED_MAX + 8}}
+
+
+async def test_a_kind_is_there_as_long_as_one_of_its_records_is(store):
+    def work(txn):
+        told = [txn.any_of("code")]
+        txn.put("code", "a", {})
+        told.append(txn.any_of("code"))
+        txn.delete("code", "a")
+        return [*told, txn.any_of("code")]
+
+    assert await store.write(work) == [False, True, False]
 
 
 async def test_a_pair_stands_where_something_last_moved_in_it(store):

@@ -158,6 +158,7 @@ async def test_nothing_is_looked_for_by_reading_a_whole_table(store):
             txn.get_each("code", ["some", "more"])
             txn.find("code", "k")
             txn.find_each("code", ["k"])
+            txn.any_of("code")
             txn.count("code", "k")
             txn.delete("code", "k")
             txn.forget(0, 3, 10)

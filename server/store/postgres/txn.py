@@ -244,6 +244,10 @@ class PostgresTxn(BaseTxn):
         lines = self._all(query, list(prefixes), self._centre, kind, LAST)
         return docs_of(kind, lines)
 
+    def any_of(self, kind: str) -> bool:
+        query = "SELECT 1 FROM side WHERE centre=%s AND kind=%s LIMIT 1"
+        return self._one(query, self._centre, kind) is not None
+
     def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
         order = "DESC" if span.newest else "ASC"
         query = (

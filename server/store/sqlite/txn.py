@@ -235,6 +235,10 @@ class SqliteTxn(BaseTxn):
         lines = self._db.execute(query, (_json(list(prefixes)), self._centre, kind, LAST))
         return docs_of(kind, lines)
 
+    def any_of(self, kind: str) -> bool:
+        query = "SELECT 1 FROM side WHERE centre=? AND kind=? LIMIT 1"
+        return self._db.execute(query, (self._centre, kind)).fetchone() is not None
+
     def some(self, span: Span, skip: int, limit: int) -> dict[str, Doc]:
         order = "DESC" if span.newest else "ASC"
         query = (
