@@ -1,4 +1,4 @@
-"""`test`: the app's tests, then the server's; where all run, the browser's run beside them."""
+"""`test`: the app's tests, then the server's, in the order a failure is quickest to see."""
 
 import os
 import subprocess
@@ -6,10 +6,8 @@ import sys
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 from xml.etree import ElementTree
 
 import click
@@ -21,7 +19,6 @@ from server.cli.setup_words import COMMANDS, both
 REPORTS = ROOT / "var/log/test"
 BYTECODE = ROOT / "var/bytecode"
 BROWSER = "browser"
-BROWSER_SAID = REPORTS / "browser.log"
 
 
 @dataclass(frozen=True)
@@ -81,30 +78,24 @@ def run_server_tests(chosen: Selection, browser: bool) -> list[Outcome]:
 
 
 def run_tests(chosen: Selection, browser: bool) -> list[Outcome]:
-    """The app's tests, then the server's: in the order a failure is quickest to see.
+    """Every runner in its turn. A whole run keeps the browser's tests apart, and for the end.
 
-    A whole run has the browser's tests beside them, in a process of their own: their driver holds
-    its loop, and they wait more than they work. What they say is told once all have ended.
+    Their driver holds the loop of its process, and what a person would wait for, they wait for:
+    beside other tests some of them waited too long.
     """
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        apart = chosen.whole and browser
-        told = beside.submit(run_browser_tests) if apart else None
-        outcomes = [run_app_tests(chosen.app_paths())] if chosen.wants_app() else []
-        outcomes += run_server_tests(chosen, browser) if chosen.wants_server() else []
-        return [*outcomes, told.result()] if told else outcomes
+    outcomes = [run_app_tests(chosen.app_paths())] if chosen.wants_app() else []
+    outcomes += run_server_tests(chosen, browser) if chosen.wants_server() else []
+    return [*outcomes, run_browser_tests()] if chosen.whole and browser else outcomes
 
 
 def run_browser_tests() -> Outcome:
-    """All browser tests, with what they say kept in a file until they have ended."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    with BROWSER_SAID.open("wb") as said:
-        return run_pytest(BROWSER, [str(ROOT / "tests/e2e")], said)
+    return run_pytest(BROWSER, [str(ROOT / "tests/e2e")])
 
 
-def run_pytest(name: str, arguments: Sequence[str], said: IO[bytes] | None = None) -> Outcome:
+def run_pytest(name: str, arguments: Sequence[str]) -> Outcome:
     report = REPORTS / f"{name}.xml"
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
-    return run(name, command, report, ROOT, with_bytecode(os.environ), said)
+    return run(name, command, report, ROOT, with_bytecode(os.environ))
 
 
 def with_bytecode(outer: Mapping[str, str]) -> dict[str, str]:
@@ -136,19 +127,11 @@ def whole_run_arguments() -> list[str]:
     return arguments
 
 
-def run(
-    name: str,
-    command: Sequence[str],
-    report: Path,
-    cwd: Path,
-    env: dict[str, str],
-    said: IO[bytes] | None = None,
-) -> Outcome:
-    """Run one test runner, its output in `said`, else on the terminal. No report: it has failed."""
+def run(name: str, command: Sequence[str], report: Path, cwd: Path, env: dict[str, str]) -> Outcome:
+    """Run one test runner with its output on the terminal. A runner without a report has failed."""
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    errors = subprocess.STDOUT if said else None
-    exit_code = subprocess.run(command, cwd=cwd, env=env, stdout=said, stderr=errors).returncode
+    exit_code = subprocess.run(command, cwd=cwd, env=env).returncode
     passed, failed = counts(report)
     return Outcome(name, exit_code, passed, max(failed, 1) if exit_code else failed)
 
@@ -198,8 +181,6 @@ def command(long: str | None, expression: str | None, store: str, paths: tuple[s
     chosen, started = Selection(long, expression, paths, store), time.monotonic()
     browser = system_packages.ensure() if needs_packages(chosen) else True
     outcomes = run_tests(chosen, browser)
-    if any(outcome.name == BROWSER for outcome in outcomes):
-        click.echo(BROWSER_SAID.read_text(encoding="utf-8", errors="replace"))
     click.echo(summary(outcomes, time.monotonic() - started))
     raise SystemExit(any(outcome.exit_code for outcome in outcomes))
 

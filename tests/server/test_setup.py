@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -381,23 +380,19 @@ def test_a_whole_run_uses_workers_and_a_chosen_test_none():
     ]
 
 
-def test_a_whole_run_has_the_browsers_tests_beside_the_others_and_tells_of_them_last(monkeypatch):
-    begun = threading.Event()
+def test_a_whole_run_has_the_browsers_tests_apart_and_last(monkeypatch):
+    said = []
 
-    def browsers():
-        begun.set()
-        return test.Outcome("browser", 0, 1, 0)
-
-    def others(name):
-        assert begun.wait(60), "the browser's tests wait for the others"
+    def runs(name):
+        said.append(name)
         return test.Outcome(name, 0, 1, 0)
 
-    monkeypatch.setattr(test, "run_browser_tests", browsers)
-    monkeypatch.setattr(test, "run_app_tests", lambda paths: others("vitest"))
-    monkeypatch.setattr(test, "run_server_tests", lambda chosen, browser: [others("pytest")])
+    monkeypatch.setattr(test, "run_browser_tests", lambda: runs("browser"))
+    monkeypatch.setattr(test, "run_app_tests", lambda paths: runs("vitest"))
+    monkeypatch.setattr(test, "run_server_tests", lambda chosen, browser: [runs("pytest")])
     whole, chosen = test.Selection(None, None, ()), test.Selection(None, "x", ())
     told = test.run_tests(whole, browser=True)
-    assert [one.name for one in told] == ["vitest", "pytest", "browser"]
+    assert [one.name for one in told] == said == ["vitest", "pytest", "browser"]
     assert [one.name for one in test.run_tests(whole, browser=False)] == ["vitest", "pytest"]
     assert [one.name for one in test.run_tests(chosen, browser=True)] == ["pytest"]
 
