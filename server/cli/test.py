@@ -18,7 +18,6 @@ from server.cli.setup_words import COMMANDS, both
 
 REPORTS = ROOT / "var/log/test"
 BYTECODE = ROOT / "var/bytecode"
-BROWSER = "browser"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def run_tests(chosen: Selection, browser: bool) -> list[Outcome]:
 
 
 def run_browser_tests() -> Outcome:
-    return run_pytest(BROWSER, [str(ROOT / "tests/e2e")])
+    return run_pytest("browser", [str(ROOT / "tests/e2e")])
 
 
 def run_pytest(name: str, arguments: Sequence[str]) -> Outcome:

@@ -119,6 +119,6 @@ def _record(kind: str, key: str, doc: Doc) -> Record:
     return key, text, side_crc(kind, key, text)
 
 
-def spelled(key: str) -> str:
-    """A key as it is kept: no text in PostgreSQL holds U+0000. Nobody gives a name with it."""
-    return key.replace("\0", "\ufffd")
+def spelled(text: str) -> str:
+    """A text as it is kept: none in PostgreSQL holds U+0000, nor any that SQLite takes as JSON."""
+    return text.replace("\0", "\ufffd")

@@ -8,7 +8,7 @@ import psycopg
 import structlog
 from msgspec.structs import replace
 
-from server.store.base import LAST, BaseTxn, Record
+from server.store.base import LAST, BaseTxn, Record, spelled
 from server.store.checksums import head_crc, row_crc
 from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
 from server.store.lines import (
@@ -403,7 +403,7 @@ def _kept(values: Sequence[Any]) -> list[Any]:
 def _kept_one(value: Any) -> Any:
     if isinstance(value, list):
         return [_kept_one(one) for one in value]
-    return value.replace("\0", "\ufffd") if type(value) is str else value
+    return spelled(value) if type(value) is str else value
 
 
 def _values(place: Place) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from server.store.base import LAST, BaseTxn, Record
+from server.store.base import LAST, BaseTxn, Record, spelled
 from server.store.checksums import head_crc, row_crc
 from server.store.commit import Batch, Line, Place, Spot, encoded, fold, keys_of
 from server.store.lines import (
@@ -380,6 +380,4 @@ def _json(values: Sequence[object]) -> str:
     text = _encode(values).decode()
     if "\\u0000" not in text:
         return text
-    return _encode(
-        [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in values]
-    ).decode()
+    return _encode([spelled(v) if isinstance(v, str) else v for v in values]).decode()
